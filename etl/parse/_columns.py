@@ -1,0 +1,105 @@
+"""Cuts to Arrow: one gather a column, whichever reader found the spans."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from etl.parse._cuts import TEXT_PLACES, Bytes, Cuts, Ints
+from etl.parse._exact import CLEAN, NUMBERS, SHORT
+from etl.parse._keys import decode_keys
+from etl.parse._values import spans_to_array
+from etl.schema import WIRE_FIELDS
+
+_EPOCH: Final = date(1970, 1, 1)
+_DAY_MS: Final = 86_400_000
+_TIME_PLACE: Final = 2
+_OPERATION_PLACE: Final = 6
+_KEY_PLACE: Final = 7
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Which lines of a chunk are rows, and what their spans do not say."""
+
+    lines: Ints
+    """Indices of the lines that are rows, ascending."""
+    ambiguous: tuple[int, ...]
+    """Indices of the lines with several readings."""
+    raw_lines: dict[int, str]
+    """Line index to the line as text, for rows that keep it."""
+
+
+def build_wire_columns(chunk: Bytes, cuts: Cuts, rows: Rows) -> list[pa.Array]:
+    """The 27 columns of a log line, in order, for the lines that are rows."""
+    data = pa.py_buffer(chunk)
+    lines = rows.lines
+    columns: list[pa.Array] = [None] * len(WIRE_FIELDS)
+    for place in TEXT_PLACES:
+        columns[place] = spans_to_array(
+            data, cuts.starts[place][lines], cuts.ends[place][lines], cuts.present[place][lines], pa.string()
+        )
+    for place in NUMBERS:
+        kind = WIRE_FIELDS[place].kind.arrow
+        values = cuts.numbers[place][lines].astype(kind.to_pandas_dtype(), copy=False)
+        columns[place] = pa.array(values, kind, mask=~cuts.number_present[place][lines])
+    columns[_TIME_PLACE] = pa.array(cuts.time_ms[lines], pa.timestamp("ms"))
+    return columns
+
+
+def build_added_columns(
+    chunk: Bytes, cuts: Cuts, rows: Rows, wire: list[pa.Array], *, source_key: str, first_line_no: int
+) -> list[pa.Array]:
+    """The seven columns that the parser adds, in order."""
+    count = len(rows.lines)
+    return [
+        decode_keys(wire[_KEY_PLACE], wire[_OPERATION_PLACE]),
+        _extra_fields(chunk, cuts, rows),
+        _parse_statuses(cuts, rows),
+        _raw_lines(rows),
+        pa.repeat(pa.scalar(source_key, pa.string()), count),
+        pa.array(rows.lines + first_line_no),
+        _event_dates(cuts.time_ms[rows.lines]),
+    ]
+
+
+def _extra_fields(chunk: Bytes, cuts: Cuts, rows: Rows) -> pa.Array:
+    starts = cuts.extra_starts[rows.lines]
+    present = starts >= 0
+    if not present.any():
+        return pa.nulls(len(starts), pa.string())
+    ends = cuts.extra_ends[rows.lines]
+    return spans_to_array(pa.py_buffer(chunk), np.where(present, starts, ends), ends, present, pa.string())
+
+
+def _parse_statuses(cuts: Cuts, rows: Rows) -> pa.Array:
+    statuses = pa.array([CLEAN, SHORT, "ambiguous"])
+    code = cuts.short[rows.lines].astype(np.int8)
+    code[np.searchsorted(rows.lines, np.array(rows.ambiguous, np.int64))] = 2
+    return statuses.take(pa.array(code))
+
+
+def _raw_lines(rows: Rows) -> pa.Array:
+    if not rows.raw_lines:
+        return pa.nulls(len(rows.lines), pa.string())
+    kept = np.array(sorted(rows.raw_lines), np.int64)
+    indices = np.zeros(len(rows.lines), np.int32)
+    missing = np.ones(len(rows.lines), np.bool_)
+    places = np.searchsorted(rows.lines, kept)
+    indices[places] = np.arange(len(kept))
+    missing[places] = False
+    values = pa.array([rows.raw_lines[line] for line in kept.tolist()], pa.string())
+    return values.take(pa.array(indices, mask=missing))
+
+
+def _event_dates(time_ms: Ints) -> pa.Array:
+    """UTC days as `YYYY-MM-DD`; the few distinct ones are formatted once."""
+    if not len(time_ms):
+        return pa.array([], pa.string())
+    days, code = np.unique(time_ms // _DAY_MS, return_inverse=True)
+    names = pa.array([(_EPOCH + timedelta(days=day)).isoformat() for day in days.tolist()])
+    return names.take(pa.array(code))

@@ -1,0 +1,182 @@
+"""The fast path: cut all plain lines of a chunk at once.
+
+Why it is exact. A line is taken only if it has no or six quotes and every one of these holds, each checked by position:
+
+* its first nine spaces are single, come before any quote, and end the eight fields of the head; the third field is
+  ``[dd/Mon/yyyy:HH:MM:SS +0000]``, the seventh has the shape of an operation;
+* with six quotes, these stand right after the ninth space; right before and right after a run of exactly six
+  tokens; around exactly one space; and at the end of the line or before a single space. With none, the ninth token, and those
+  after the six, are ``-``;
+* status, sizes and times are a dash or at most 16 digits (nine for the status);
+* every token is non-empty, and the line neither starts with a byte order mark nor ends with a space or a CR.
+
+On such a line the exact reader has no choice. It has at most six quotes, so only the plain reading is tried. No token holds
+a space or a quote and no separator is longer than one space, so each of its fields ends at the first separator,
+which is where this module cuts; the operation is its fourth token after the time and a request URI follows the fifth, so
+it is found there first. All other lines are given to the exact reader itself. The whole module is behind `tokenize`: a compiled
+tokenizer only has to fill the same `Cuts`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from etl.parse._cuts import TEXT_PLACES, Bools, Bytes, Cuts, Ints
+from etl.parse._exact import BOM, NUMBERS
+from etl.parse._values import are_operations, read_numbers, read_times
+
+_SPACE, _QUOTE, _LF, _CR, _DASH = b' "\n\r-'
+_HEAD_SPACES: Final = 9
+_BARE_SPACES: Final = 17
+"""Spaces before the tail of a line without quotes."""
+_FIRST_TAIL: Final = 17
+_TAIL_FIELDS: Final = 10
+_PADDING: Final = 40
+"""Delimiters that may be looked at beyond the last line's own: more than the longest known layout has."""
+_BLOCK: Final = 1 << 18
+"""Bytes searched for delimiters at once: the masks stay in the processor's cache."""
+_MAX_STATUS: Final = 999_999_999
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """The delimiters of a chunk, and which of them are whose: `first` to `last` (its LF) are a line's own."""
+
+    at: Ints
+    """Position of every space, quote and LF; padded."""
+    starts: Ints
+    ends: Ints
+    first: Ints
+    last: Ints
+    quoted: Bools
+    """The line has six quotes; `quotes` are their places among the delimiters (of no meaning elsewhere)."""
+    quotes: tuple[Ints, ...]
+    unquoted: Bools
+
+
+def tokenize(chunk: Bytes) -> Cuts:
+    """Cut a chunk of whole lines, the last one ending in LF too; shape (bytes,), valid UTF-8, at least 64 bytes."""
+    lines = _find_lines(chunk)
+    at, first, last, quoted, q = lines.at, lines.first, lines.last, lines.quoted, lines.quotes
+    plain = (quoted & (q[0] - first == _HEAD_SPACES) & (q[2] - q[1] == 8) & (q[4] - q[3] == 2)) | (
+        lines.unquoted & (last - first >= _BARE_SPACES)
+    )
+    # Delimiters before the status and before the tail. Where the shape is wrong: the first, so that no look-up leaves the chunk.
+    block = np.where(plain, np.where(quoted, q[1] + 1, first + _HEAD_SPACES), 0)
+    tail = np.where(plain, np.where(quoted, q[5] + 1, first + _BARE_SPACES), 0)
+    tail_fields = np.where(plain, last - tail, 0)
+
+    starts: dict[int, Ints] = {0: lines.starts}
+    ends: dict[int, Ints] = {0: at[first]}
+
+    def cut(place: int, before: Ints, *, tokens: int = 1) -> None:
+        """The field between delimiter `before` and the next one, or the one after `tokens` of them."""
+        starts[place] = at[before] + 1
+        ends[place] = at[before + tokens]
+
+    cut(1, first)
+    cut(2, first + 1, tokens=2)
+    for place in (3, 4, 5, 6, 7):
+        cut(place, first + place)
+    for place, opening, token in ((8, 0, 8), (15, 2, 15), (16, 4, 16)):
+        cut(place, np.where(quoted, q[opening], first + token))
+    for k in range(6):
+        cut(9 + k, block + k)
+    for k in range(_TAIL_FIELDS):
+        cut(_FIRST_TAIL + k, tail + k)
+    # A quoted field ends at the next quote, not at the next delimiter.
+    for place, closing in ((8, 1), (15, 3), (16, 5)):
+        ends[place] = np.where(quoted, at[q[closing]], ends[place])
+
+    plain &= ~quoted | (
+        (ends[7] + 2 == starts[8])
+        & (ends[8] + 2 == starts[9])
+        & (ends[14] + 2 == starts[15])
+        & (ends[15] + 3 == starts[16])
+        & (ends[16] + 1 == at[tail])
+    )
+    dashes = {place: _are_dashes(chunk, starts[place], ends[place]) for place in TEXT_PLACES}
+    for place in (0, 1, 3, 4, 5, 6, 7, 10):
+        plain &= ends[place] > starts[place]
+    for place in (8, 15, 16):
+        plain &= quoted | dashes[place]
+    present: dict[int, Bools] = {place: ~dash for place, dash in dashes.items()}
+    for k in range(_TAIL_FIELDS):
+        place = _FIRST_TAIL + k
+        missing = tail_fields <= k
+        plain &= (ends[place] > starts[place]) | missing
+        starts[place] = np.where(missing, lines.ends, starts[place])
+        ends[place] = np.where(missing, lines.ends, ends[place])
+        present[place] &= ~missing
+    extra_starts = np.where(tail_fields > _TAIL_FIELDS, at[tail + _TAIL_FIELDS] + 1, -1)
+    plain &= (extra_starts < 0) | (at[tail + _TAIL_FIELDS + 1] > extra_starts)
+    plain &= ~np.isin(chunk[lines.ends - 1], (_SPACE, _CR)) & (chunk[lines.starts] != BOM[0])
+
+    time_ms, are_times = read_times(chunk, starts[2], ends[2])
+    plain &= are_times
+    numbers: dict[int, Ints] = {}
+    number_present: dict[int, Bools] = {}
+    for place in NUMBERS:
+        numbers[place], number_present[place], are_numbers = read_numbers(chunk, starts[place], ends[place])
+        plain &= are_numbers
+    plain &= numbers[NUMBERS[0]] <= _MAX_STATUS
+    shaped = np.flatnonzero(plain)
+    plain[shaped] = are_operations(chunk, starts[6][shaped], ends[6][shaped])
+    return Cuts(
+        line_starts=lines.starts,
+        line_ends=lines.ends,
+        starts={place: starts[place] for place in TEXT_PLACES},
+        ends={place: ends[place] for place in TEXT_PLACES},
+        present=present,
+        time_ms=time_ms,
+        numbers=numbers,
+        number_present=number_present,
+        extra_starts=extra_starts,
+        extra_ends=lines.ends.copy(),
+        short=(tail_fields >= 2) & (tail_fields <= 5),
+        exact=plain,
+    )
+
+
+def _find_lines(chunk: Bytes) -> _Lines:
+    at, count = _find_delimiters(chunk)
+    kind = chunk[at]
+    last = np.flatnonzero(kind[:count] == _LF)
+    ends = at[last]
+    first, starts = np.zeros_like(last), np.zeros_like(last)
+    np.add(last[:-1], 1, out=first[1:])
+    np.add(ends[:-1], 1, out=starts[1:])
+    quotes = np.flatnonzero(kind == _QUOTE)
+    until = np.searchsorted(quotes, last)
+    quote_count = np.diff(until, prepend=0)
+    quotes = np.append(quotes, np.full(6, count))
+    six = tuple(quotes[until - quote_count + k] for k in range(6))
+    return _Lines(at, starts, ends, first, last, quote_count == 6, six, quote_count == 0)
+
+
+def _find_delimiters(chunk: Bytes) -> tuple[Ints, int]:
+    """Positions of all spaces, quotes and LFs, padded with the last, and their number without the padding."""
+    at = np.empty(len(chunk) + _PADDING, np.int64)
+    count = 0
+    for begin in range(0, len(chunk), _BLOCK):
+        block = chunk[begin : begin + _BLOCK]
+        # Few other bytes are so small, and these are rare in logs: one comparison, and a second look if there are any.
+        found = np.flatnonzero(block <= _QUOTE)
+        kind = block[found]
+        wanted = (kind == _SPACE) | (kind == _QUOTE) | (kind == _LF)
+        if not wanted.all():
+            found = found[wanted]
+        np.add(found, begin, out=at[count : count + len(found)])
+        count += len(found)
+    at[count : count + _PADDING] = len(chunk) - 1
+    return at[: count + _PADDING], count
+
+
+def _are_dashes(chunk: Bytes, start: Ints, end: Ints) -> Bools:
+    dashes = end - start == 1
+    single = np.flatnonzero(dashes)
+    dashes[single] = chunk[start[single]] == _DASH
+    return dashes
