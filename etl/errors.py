@@ -109,3 +109,8 @@ class RowsNotConserved(LakeError):
 
 class QueryError(AccessLakeError):
     """The engine refused the SQL."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of a library's message: what a user is shown, without its advice and stack."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

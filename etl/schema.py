@@ -197,7 +197,5 @@ def docs_table() -> str:
     lines = ["| # | column | Athena type | Arrow type | what it holds |", "| --- | --- | --- | --- | --- |"]
     for field in FIELDS:
         position = "" if field.wire is None else str(field.wire)
-        lines.append(
-            f"| {position} | `{field.name}` | {field.kind.hive} | {field.kind.arrow} | {field.comment} |"
-        )
+        lines.append(f"| {position} | `{field.name}` | {field.kind.hive} | {field.kind.arrow} | {field.comment} |")
     return "\n".join(lines) + "\n"

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from etl.parse._cuts import TEXT_PLACES, Bytes, Cuts, Ints
-from etl.parse._exact import CLEAN, NUMBERS, SHORT
+from etl.parse._exact import AMBIGUOUS, CLEAN, NUMBERS, SHORT
 from etl.parse._keys import decode_keys
-from etl.parse._values import spans_to_array
+from etl.parse._values import spans_to_array, values_to_array
 from etl.schema import WIRE_FIELDS
 
 _EPOCH: Final = date(1970, 1, 1)
@@ -45,9 +45,9 @@ def build_wire_columns(chunk: Bytes, cuts: Cuts, rows: Rows) -> list[pa.Array]:
         )
     for place in NUMBERS:
         kind = WIRE_FIELDS[place].kind.arrow
-        values = cuts.numbers[place][lines].astype(kind.to_pandas_dtype(), copy=False)
-        columns[place] = pa.array(values, kind, mask=~cuts.number_present[place][lines])
-    columns[_TIME_PLACE] = pa.array(cuts.time_ms[lines], pa.timestamp("ms"))
+        values = cuts.numbers[place][lines].astype(np.int32 if kind == pa.int32() else np.int64, copy=False)
+        columns[place] = values_to_array(values, cuts.number_present[place][lines], kind)
+    columns[_TIME_PLACE] = values_to_array(cuts.time_ms[lines], None, pa.timestamp("ms"))
     return columns
 
 
@@ -62,7 +62,7 @@ def build_added_columns(
         _parse_statuses(cuts, rows),
         _raw_lines(rows),
         pa.repeat(pa.scalar(source_key, pa.string()), count),
-        pa.array(rows.lines + first_line_no),
+        values_to_array(rows.lines + first_line_no, None, pa.int64()),
         _event_dates(cuts.time_ms[rows.lines]),
     ]
 
@@ -77,10 +77,10 @@ def _extra_fields(chunk: Bytes, cuts: Cuts, rows: Rows) -> pa.Array:
 
 
 def _parse_statuses(cuts: Cuts, rows: Rows) -> pa.Array:
-    statuses = pa.array([CLEAN, SHORT, "ambiguous"])
+    statuses = pa.array([CLEAN, SHORT, AMBIGUOUS])
     code = cuts.short[rows.lines].astype(np.int8)
     code[np.searchsorted(rows.lines, np.array(rows.ambiguous, np.int64))] = 2
-    return statuses.take(pa.array(code))
+    return statuses.take(values_to_array(code, None, pa.int8()))
 
 
 def _raw_lines(rows: Rows) -> pa.Array:
@@ -88,12 +88,12 @@ def _raw_lines(rows: Rows) -> pa.Array:
         return pa.nulls(len(rows.lines), pa.string())
     kept = np.array(sorted(rows.raw_lines), np.int64)
     indices = np.zeros(len(rows.lines), np.int32)
-    missing = np.ones(len(rows.lines), np.bool_)
+    present = np.zeros(len(rows.lines), np.bool_)
     places = np.searchsorted(rows.lines, kept)
     indices[places] = np.arange(len(kept))
-    missing[places] = False
+    present[places] = True
     values = pa.array([rows.raw_lines[line] for line in kept.tolist()], pa.string())
-    return values.take(pa.array(indices, mask=missing))
+    return values.take(values_to_array(indices, present, pa.int32()))
 
 
 def _event_dates(time_ms: Ints) -> pa.Array:
@@ -102,4 +102,4 @@ def _event_dates(time_ms: Ints) -> pa.Array:
         return pa.array([], pa.string())
     days, code = np.unique(time_ms // _DAY_MS, return_inverse=True)
     names = pa.array([(_EPOCH + timedelta(days=day)).isoformat() for day in days.tolist()])
-    return names.take(pa.array(code))
+    return names.take(values_to_array(code, None, pa.int64()))

@@ -10,7 +10,16 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from etl.parse._splits import FIRST_TAIL_FIELD, MAX_INT32, MAX_INT64, WIRE_FIELDS, Tail, choose_split, is_number, read_tail
+from etl.parse._splits import (
+    FIRST_TAIL_FIELD,
+    MAX_INT32,
+    MAX_INT64,
+    WIRE_FIELDS,
+    Tail,
+    choose_split,
+    is_number,
+    read_tail,
+)
 from etl.parse._time import S3_LAUNCH_MS, read_time
 from etl.schema import WIRE_FIELDS as _FIELDS
 
@@ -26,11 +35,11 @@ NUMBERS: Final = (9, 11, 12, 13, 14)
 BOM: Final = b"\xef\xbb\xbf"
 _HEAD: Final = re.compile(rb'([^ "]++) ++([^ "]++) ++\[([^]"]*+)\](?= )')
 _TOKEN: Final = re.compile(rb'[^ "]++')
+_DASH: Final = ord("-")
+_SPACE: Final = ord(" ")
 OPERATION: Final = re.compile(rb"[A-Za-z0-9_]++(?:\.[A-Za-z0-9_]++)++")
 _QUOTABLE = rb'(?:-|"([^"]*+)")'
-_PLAIN: Final = re.compile(
-    _QUOTABLE + rb' ++([^ "]++)' * 6 + rb" ++" + _QUOTABLE + rb" ++" + _QUOTABLE + rb"(?= |\Z)"
-)
+_PLAIN: Final = re.compile(_QUOTABLE + rb' ++([^ "]++)' * 6 + rb" ++" + _QUOTABLE + rb" ++" + _QUOTABLE + rb"(?= |\Z)")
 _MAX_PLAIN_QUOTES: Final = 6
 
 REASONS: Final = {
@@ -77,7 +86,7 @@ def read_line(line: bytes) -> Reading | Rejected | None:
     text = line.rstrip(b" \r")
     if not text[begin:].strip():
         return None
-    while text[begin] == 0x20:
+    while text[begin] == _SPACE:
         begin += 1
     head = _HEAD.match(text, begin)
     if head is None:
@@ -114,7 +123,7 @@ def _find_operation(text: bytes, tokens: list[Span], first_quote: int) -> int | 
 
     def uri_follows(k: int) -> bool:
         if k + 2 == len(tokens):
-            return first_quote >= 0 and text[first_quote - 1] == 0x20
+            return first_quote >= 0 and text[first_quote - 1] == _SPACE
         return k + 2 < len(tokens) and text[slice(*tokens[k + 2])] == b"-"
 
     for k in range(3, len(tokens) - 1):
@@ -168,6 +177,11 @@ def _finish(
     short = FIRST_TAIL_FIELD + 1 < tail.fields < FIRST_TAIL_FIELD + 6
     status = AMBIGUOUS if several else SHORT if short else CLEAN
     absent = (ABSENT,) * (WIRE_FIELDS - FIRST_TAIL_FIELD - len(tail.spans))
-    filled = tuple(ABSENT if span is None or text[slice(*span)] == b"-" else span for span in (*spans, *tail.spans))
+    filled = tuple(
+        [
+            ABSENT if span is None or (span[1] - span[0] == 1 and text[span[0]] == _DASH) else span
+            for span in (*spans, *tail.spans)
+        ]
+    )
     extra = None if tail.extra is None else (tail.extra, len(text))
     return Reading(status, filled + absent, time_ms, tuple(numbers), extra)

@@ -6,7 +6,6 @@ import re
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 

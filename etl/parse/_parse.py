@@ -32,7 +32,7 @@ class Parsed:
     @property
     def lines(self) -> int:
         """Non-blank lines: rows and quarantined lines."""
-        return self.table.num_rows + self.quarantine.num_rows
+        return int(self.table.num_rows + self.quarantine.num_rows)
 
 
 def parse(data: bytes, *, source_key: str) -> Parsed:

@@ -21,10 +21,12 @@ MAX_INT64: Final = 2**63 - 1
 _NUMBER = rb"(-|[0-9]++)"
 _BLOCK: Final = re.compile(rb'" ' + rb" ".join([_NUMBER, rb'([^ "]++)', *[_NUMBER] * 4]) + rb' "')
 _TAIL: Final = re.compile(rb'(?: ++([^ "]++)(?= |\Z))?+' * 10)
+_QUOTE: Final = re.compile(rb'"')
 _METHOD: Final = re.compile(rb"[A-Z]++ ")
 _VERSION: Final = re.compile(rb" HTTP/[0-9]\.[0-9]")
 _VERSION_LENGTH: Final = len(b" HTTP/1.1")
 
+_SPACE: Final = ord(" ")
 FIRST_TAIL_FIELD: Final = 17
 """Fields before the tail: bucket owner to user agent."""
 WIRE_FIELDS: Final = 27
@@ -60,13 +62,13 @@ def read_tail(line: bytes, start: int) -> Tail | None:
     """Read the tail that begins at `start`; None if a quote stands inside its first ten fields."""
     match = _TAIL.match(line, start)
     assert match is not None  # ten optional groups match at any place
-    spans = tuple(match.span(group) for group in range(1, 11) if match.start(group) >= 0)
+    spans = tuple([span for span in match.regs[1:] if span[0] >= 0])
     end = match.end()
     if end == len(line):
         return Tail(spans, None)
     if len(spans) < 10:
         return None
-    while line[end] == 0x20:
+    while line[end] == _SPACE:
         end += 1
     return Tail(spans, end)
 
@@ -91,30 +93,32 @@ def _well_formed_from(line: bytes, quotes: Sequence[int]) -> list[bool]:
     formed = [False] * len(quotes) + [True]
     closes_later = False
     for k in range(len(quotes) - 1, -1, -1):
-        opens = line[quotes[k] - 1] == 0x20
+        opens = line[quotes[k] - 1] == _SPACE
         formed[k] = opens and closes_later
         after = quotes[k] + 1
-        closes_later = closes_later or ((after == len(line) or line[after] == 0x20) and formed[k + 1])
+        closes_later = closes_later or ((after == len(line) or line[after] == _SPACE) and formed[k + 1])
     return formed
 
 
 def choose_split(line: bytes, uri_open: int, time_ms: int) -> Split | None:
     """The best legal reading of the line from the quote at `uri_open` on; None if there is none."""
-    quotes = [m.start() for m in re.finditer(rb'"', line[uri_open + 1 :])]
-    quotes = [uri_open + 1 + q for q in quotes]
+    quotes = [match.start() for match in _QUOTE.finditer(line, uri_open + 1)]
     formed = _well_formed_from(line, quotes)
     blocks: dict[int, re.Match[bytes]] = {}
     referers: list[int] = []
     agents: dict[int, Tail] = {}
     for k, quote in enumerate(quotes):
+        if quote + 1 < len(line) and line[quote + 1] != _SPACE:
+            continue  # nothing closes here
         block = _BLOCK.match(line, quote)
         if block is not None and _in_range(block):
             blocks[quote] = block
-        if line.startswith(b'" "', quote):
+        elif line.startswith(b' "', quote + 1):
             referers.append(quote)
-        tail = read_tail(line, quote + 1) if line.startswith(b" ", quote + 1) or quote + 1 == len(line) else None
-        if tail is not None and (tail.extra is None or formed[k + 1]):
-            agents[quote] = tail
+        else:
+            tail = read_tail(line, quote + 1)
+            if tail is not None and (tail.extra is None or formed[k + 1]):
+                agents[quote] = tail
 
     written = [quote for quote, tail in agents.items() if written_by_s3(tail.fields, time_ms)]
     for closers in (written, list(agents)):

@@ -176,7 +176,7 @@ def _find_delimiters(chunk: Bytes) -> tuple[Ints, int]:
 
 
 def _are_dashes(chunk: Bytes, start: Ints, end: Ints) -> Bools:
-    dashes = end - start == 1
+    dashes: Bools = end - start == 1
     single = np.flatnonzero(dashes)
     dashes[single] = chunk[start[single]] == _DASH
     return dashes

@@ -1,0 +1,37 @@
+"""`accesslake audit`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from etl.audit import audit as audit_lake
+from etl.cli._output import json_option, print_json, print_message
+
+
+@click.command()
+@click.option("--lake", required=True, help="The lake's folder or s3://bucket/prefix.")
+@json_option
+def audit(lake: str, as_json: bool) -> int:
+    """Count every line that came in against what is stored now, day by day of arrival.
+
+    Exit code 1 if anything is missing: lines must equal rows + quarantined + folded.
+    """
+    found = audit_lake(lake)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        click.echo("arrived     objects       lines        rows  quarantined  folded  lag")
+        for day in found.days:
+            lag = "" if day.lag_days is None else f"{day.lag_days} d"
+            click.echo(
+                f"{day.ingest_date} {day.log_objects:8,} {day.lines:11,} {day.rows:11,} {day.quarantined:12,} "
+                f"{day.folded:7,} {lag:>4}{'' if day.ok else '  NOT OK'}"
+            )
+        click.echo("every line is accounted for" if found.ok else "lines are missing")
+    for problem in found.problems:
+        print_message(f"accesslake: {problem}")
+    if found.days_beyond_today:
+        print_message(f"accesslake: events later than today: {', '.join(found.days_beyond_today[:5])}")
+    return 0 if found.ok else 1

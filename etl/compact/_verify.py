@@ -1,0 +1,37 @@
+"""No row lost, none doubled, each in its day: checked on what was written, before anybody may see it."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import pyarrow.parquet as pq
+
+from etl.errors import RowsNotConserved
+from etl.lake import Lake, Plan, Winner
+from etl.lake._layout import day_of, staged_key
+from etl.schema import COMPACTED_SCHEMA
+
+
+def verify(lake: Lake, plan: Plan, winner: Winner) -> None:
+    """Hold an attempt's files against its plan. Raises `RowsNotConserved`."""
+    rows_in = sum(item.rows for item in plan.inputs)
+    rows_out = 0
+    place = COMPACTED_SCHEMA.get_field_index("request_time")
+    for output in winner.outputs:
+        staged = staged_key(plan.batch, winner.attempt, output.key)
+        metadata = pq.read_metadata(lake.store.path(staged), filesystem=lake.store.filesystem)
+        if metadata.num_rows != output.rows or not metadata.schema.to_arrow_schema().equals(COMPACTED_SCHEMA):
+            raise RowsNotConserved(staged, "is not what was written")
+        rows_out += metadata.num_rows
+        for group in range(metadata.num_row_groups):
+            statistics = metadata.row_group(group).column(place).statistics
+            if {_day(statistics.min), _day(statistics.max)} != {day_of(output.key)}:
+                raise RowsNotConserved(staged, "holds rows of another day")
+    if rows_in != rows_out + winner.duplicates:
+        raise RowsNotConserved(
+            f"batch {plan.batch}", f"{rows_in} rows in, {rows_out} out and {winner.duplicates} folded"
+        )
+
+
+def _day(moment: datetime | date) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d") if isinstance(moment, datetime) and moment.tzinfo else str(moment)[:10]

@@ -1,0 +1,118 @@
+"""The records of compaction: what went into a batch, what came out, and that it counts.
+
+They are JSON under ``meta/``, each created once. A batch is visible from the creation of its commit on; the highest
+commit is the lake's state.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from etl.lake._layout import COMMITS, commit_key, name_of, plan_key, winner_key
+from etl.lake._store import ObjectStore
+
+
+@dataclass(frozen=True)
+class Input:
+    """One raw object of a plan, with what its log object held."""
+
+    key: str
+    etag: str
+    size: int
+    rows: int
+    lines: int
+    quarantined: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a batch rewrites. `left_out` are raw objects that cannot be read: kept, counted, and hidden from readers."""
+
+    batch: str
+    inputs: tuple[Input, ...]
+    left_out: tuple[Input, ...]
+
+
+@dataclass(frozen=True)
+class Output:
+    """One compacted file."""
+
+    key: str
+    size: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The attempt whose files are the batch's output."""
+
+    batch: str
+    attempt: str
+    outputs: tuple[Output, ...]
+    folded: Mapping[str, int]
+    """Rows dropped because they stood twice, by the day their log object arrived."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of all outputs."""
+        return sum(output.rows for output in self.outputs)
+
+    @property
+    def duplicates(self) -> int:
+        """Rows dropped."""
+        return sum(self.folded.values())
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A batch that readers see."""
+
+    batch: str
+    inputs: tuple[Input, ...]
+    left_out: tuple[Input, ...]
+    outputs: tuple[Output, ...]
+    folded: Mapping[str, int]
+    committed_at: str
+    """UTC, ISO 8601."""
+
+
+def read_plan(store: ObjectStore, batch: str) -> Plan:
+    """The plan of a batch. Raises `ObjectNotFound`."""
+    found = json.loads(store.read(plan_key(batch)))
+    return Plan(found["batch"], _inputs(found["inputs"]), _inputs(found["left_out"]))
+
+
+def read_winner(store: ObjectStore, batch: str) -> Winner:
+    """The elected attempt of a batch. Raises `ObjectNotFound`."""
+    found = json.loads(store.read(winner_key(batch)))
+    return Winner(found["batch"], found["attempt"], _outputs(found["outputs"]), found["folded"])
+
+
+def read_commits(store: ObjectStore) -> Iterator[Commit]:
+    """All commits, oldest first."""
+    for stored in store.list(COMMITS):
+        found = json.loads(store.read(commit_key(name_of(stored.key))))
+        yield Commit(
+            found["batch"],
+            _inputs(found["inputs"]),
+            _inputs(found["left_out"]),
+            _outputs(found["outputs"]),
+            found["folded"],
+            found["committed_at"],
+        )
+
+
+def create_record(store: ObjectStore, key: str, record: Plan | Winner | Commit) -> bool:
+    """Write a record once; False if somebody was first, whose record then counts."""
+    return store.create(key, json.dumps(asdict(record), indent=1).encode())
+
+
+def _inputs(found: list[dict[str, Any]]) -> tuple[Input, ...]:
+    return tuple(Input(**item) for item in found)
+
+
+def _outputs(found: list[dict[str, Any]]) -> tuple[Output, ...]:
+    return tuple(Output(**item) for item in found)

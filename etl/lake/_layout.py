@@ -1,0 +1,80 @@
+"""Names of everything in a lake: pure, so that every part agrees on them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Final
+
+LAKE_JSON: Final = "meta/lake.json"
+RAW: Final = "raw/"
+COMPACTED: Final = "compacted/"
+QUARANTINE: Final = "quarantine/"
+FINDINGS: Final = "findings/"
+STAGING: Final = "staging/"
+PLANS: Final = "meta/plan/"
+WINNERS: Final = "meta/winner/"
+COMMITS: Final = "meta/commit/"
+
+_BATCH_DIGITS: Final = 10
+_DAY: Final = re.compile(r"/(?:ingest_date|event_date|detected_date)=([0-9]{4}-[0-9]{2}-[0-9]{2})/")
+
+
+def raw_name(source_key: str, version: str) -> str:
+    """File name, without folder and ending, of a log object's rows.
+
+    It depends on nothing but the object's identity and content, so the same object has the same name on any day and machine,
+    and a second ingest can see that it is there.
+    """
+    return hashlib.blake2b(f"{source_key}\0{version}".encode(errors="surrogateescape"), digest_size=16).hexdigest()
+
+
+def raw_key(name: str, ingest_date: str) -> str:
+    """Key of a log object's rows that arrived on a day."""
+    return f"{RAW}ingest_date={ingest_date}/{name}.parquet"
+
+
+def quarantine_key(name: str, ingest_date: str) -> str:
+    """Key of the lines of a log object that could not be read."""
+    return f"{QUARANTINE}ingest_date={ingest_date}/{name}.parquet"
+
+
+def compacted_key(batch: str, event_date: str, number: int) -> str:
+    """Key of a compacted file; never rewritten, and without `=` in its name, which some readers take for a partition."""
+    return f"{COMPACTED}event_date={event_date}/{batch}-{number:04d}.parquet"
+
+
+def staged_key(batch: str, attempt: str, compacted: str) -> str:
+    """Where an attempt writes what may become the compacted file."""
+    return f"{STAGING}{batch}/{attempt}/{compacted.removeprefix(COMPACTED)}"
+
+
+def plan_key(batch: str) -> str:
+    """Key of a batch's plan: what goes into it."""
+    return f"{PLANS}{batch}.json"
+
+
+def winner_key(batch: str) -> str:
+    """Key of a batch's elected attempt: what comes out of it."""
+    return f"{WINNERS}{batch}.json"
+
+
+def commit_key(batch: str) -> str:
+    """Key of a batch's commit: from its creation on, readers see the batch."""
+    return f"{COMMITS}{batch}.json"
+
+
+def next_batch(batch: str) -> str:
+    """The id after `batch` (`""` before the first): a counter of ten digits, which sorts as text."""
+    return f"{int(batch or '0') + 1:0{_BATCH_DIGITS}d}"
+
+
+def name_of(key: str) -> str:
+    """File name of a key, without folder and ending."""
+    return key.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+
+
+def day_of(key: str) -> str:
+    """The partition day in a key, `""` if there is none."""
+    match = _DAY.search(key)
+    return match[1] if match else ""

@@ -1,0 +1,156 @@
+"""A lake in an S3 bucket, or in anything that speaks S3 (`AWS_ENDPOINT_URL`)."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from etl.errors import LakeUnusable, ObjectNotFound
+from etl.lake._store import StoredObject
+
+if TYPE_CHECKING:
+    import pyarrow.fs
+    from mypy_boto3_s3 import S3Client
+
+_CONFLICT_TRIES: Final = 5
+_MISSING: Final = frozenset({"NoSuchKey", "404", "NoSuchBucket"})
+
+
+@dataclass(frozen=True)
+class S3Store:
+    """Objects of a bucket under a prefix.
+
+    Create-once rests on `If-None-Match: *`, which S3 has for PutObject and CopyObject
+    (https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html). For the copy we put the bytes again with it:
+    not every S3 server checks the header of a copy, all we know check that of a put.
+    """
+
+    client: S3Client
+    bucket: str
+    prefix: str
+    """Without a slash at its end; may be empty."""
+    _scratch: list[tempfile.TemporaryDirectory[str]] = field(default_factory=list, repr=False)
+
+    @property
+    def uri(self) -> str:
+        """`s3://bucket/prefix`."""
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+
+    @cached_property
+    def filesystem(self) -> pyarrow.fs.FileSystem:
+        """Arrow's own S3 client, with the credentials and endpoint of ours."""
+        import pyarrow.fs
+
+        meta: Any = self.client.meta
+        credentials = self.client._request_signer._credentials  # type: ignore[attr-defined]
+        frozen = credentials.get_frozen_credentials() if credentials else None
+        return pyarrow.fs.S3FileSystem(
+            access_key=frozen and frozen.access_key,
+            secret_key=frozen and frozen.secret_key,
+            session_token=frozen and frozen.token,
+            region=meta.region_name,
+            endpoint_override=None if ".amazonaws.com" in meta.endpoint_url else meta.endpoint_url,
+        )
+
+    def path(self, key: str) -> str:
+        """`bucket/prefix/key`, as Arrow names it."""
+        return f"{self.bucket}/{self._full(key)}"
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        """Objects whose key starts with `prefix`, in order of their keys."""
+        start = len(self._full(""))
+        with _as_lake_errors(f"{self.uri}/{prefix}"):
+            pages = self.client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=self._full(prefix)
+            )
+            for page in pages:
+                for item in page.get("Contents", []):
+                    yield StoredObject(item["Key"][start:], item["Size"], item["ETag"].strip('"'))
+
+    def read(self, key: str) -> bytes:
+        """The object's bytes."""
+        with _as_lake_errors(key):
+            return self.client.get_object(Bucket=self.bucket, Key=self._full(key))["Body"].read()
+
+    def fetch(self, key: str, folder: Path) -> Path:
+        """A copy of the object in `folder`, under its own key."""
+        file = folder / key
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with _as_lake_errors(key):
+            self.client.download_file(self.bucket, self._full(key), str(file))
+        return file
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Create the object unless it exists; False if it does. A conflict with a rival's put is tried again."""
+        for remaining in reversed(range(_CONFLICT_TRIES)):
+            try:
+                with _as_lake_errors(key):
+                    self.client.put_object(Bucket=self.bucket, Key=self._full(key), Body=data, IfNoneMatch="*")
+                return True
+            except LakeUnusable as error:
+                code = _code(error.__cause__)
+                if code in ("PreconditionFailed", "412"):
+                    return False
+                if code not in ("ConditionalRequestConflict", "409") or not remaining:
+                    raise
+        raise AssertionError("unreachable")
+
+    def move_in(self, key: str, file: Path) -> None:
+        """Upload a file; an object appears only when it is whole."""
+        with _as_lake_errors(key):
+            self.client.upload_file(str(file), self.bucket, self._full(key))
+        file.unlink()
+
+    def copy(self, source: str, target: str) -> bool:
+        """Create `target` with the bytes of `source` unless it exists."""
+        return self.create(target, self.read(source))
+
+    def delete(self, key: str) -> None:
+        """Remove the object if it is there."""
+        with _as_lake_errors(key):
+            self.client.delete_object(Bucket=self.bucket, Key=self._full(key))
+
+    def scratch(self) -> Path:
+        """A temporary local folder, gone with the process."""
+        if not self._scratch:
+            self._scratch.append(tempfile.TemporaryDirectory(prefix="accesslake-"))
+        return Path(self._scratch[0].name)
+
+    def clear(self, prefix: str) -> None:
+        """Remove all objects under a prefix of staging."""
+        for stored in list(self.list(prefix)):
+            self.delete(stored.key)
+
+    def _full(self, key: str) -> str:
+        return f"{self.prefix}/{key}" if self.prefix else key
+
+
+def _code(error: BaseException | None) -> str:
+    return str(error.response["Error"]["Code"]) if isinstance(error, ClientError) else ""
+
+
+@contextmanager
+def _as_lake_errors(subject: str) -> Iterator[None]:
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        if _code(error) in _MISSING:
+            raise ObjectNotFound(subject, "no such object or bucket") from error
+        raise LakeUnusable(subject, str(error)) from error
+
+
+def open_s3_store(uri: str) -> S3Store:
+    """The store at `s3://bucket/prefix`, with credentials and endpoint from where boto3 finds them."""
+    import boto3
+
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    if not bucket:
+        raise LakeUnusable(uri, "names no bucket", hint="s3://bucket/prefix")
+    return S3Store(boto3.client("s3"), bucket, prefix.strip("/"))

@@ -1,0 +1,28 @@
+"""Ask a lake in Athena's SQL: the queries that come with the product, and DuckDB to run them and any other embedded."""
+
+from __future__ import annotations
+
+from etl.query._bind import bind, resolve_day
+from etl.query._catalog import Parameter, Query, find_query, list_queries
+from etl.query._connect import connect
+from etl.query._dialect import to_duckdb
+from etl.query._docs import docs_queries
+from etl.query._run import run_query
+from etl.query._terminal import escape
+from etl.query._write import Format, write_result
+
+__all__ = [
+    "Format",
+    "Parameter",
+    "Query",
+    "bind",
+    "connect",
+    "docs_queries",
+    "escape",
+    "find_query",
+    "list_queries",
+    "resolve_day",
+    "run_query",
+    "to_duckdb",
+    "write_result",
+]

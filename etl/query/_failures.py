@@ -1,0 +1,23 @@
+"""What DuckDB and Arrow say when a query fails, as one line."""
+
+from __future__ import annotations
+
+import re
+
+from etl.errors import QueryError
+from etl.query._terminal import escape
+
+_LONGEST = 400
+
+
+def query_failure(error: Exception) -> QueryError:
+    """`QueryError` with the engine's reason on one line: no excerpt of the SQL, no stack, nothing that moves a cursor.
+
+    The text may quote a value of a log line (a failed cast does), so it is escaped like one.
+    """
+    text = re.split(r"\n\s*\n?LINE \d+:|\nStack Trace|\nDetail:", str(error))[0]
+    text = " ".join(escape(line) for line in text.splitlines() if line.strip())
+    kind, _, reason = text.partition(": ")
+    if not kind.endswith("Error"):
+        kind, reason = "SQL", text
+    return QueryError(kind, reason if len(reason) <= _LONGEST else reason[: _LONGEST - 1] + "…")

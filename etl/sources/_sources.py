@@ -1,0 +1,49 @@
+"""From what a user names to log objects and their bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from etl.errors import SourceError
+from etl.sources._decompress import decompress
+from etl.sources._local import find_local_logs, hash_local, read_local_parts
+from etl.sources._log_source import LogSource
+
+
+def find_logs(sources: Iterable[str], *, exclude: str | None = None) -> Iterator[LogSource | SourceError]:
+    """Log objects of paths, folders, globs and `s3://bucket/prefix`, each once; an error for what is not there.
+
+    `exclude` is the lake's address: a lake inside a folder of logs is not read as logs.
+    """
+    seen: set[str] = set()
+    local_exclude = None if exclude is None or exclude.startswith("s3://") else Path(exclude)
+    for source in sources:
+        for found in _find(source, local_exclude):
+            if isinstance(found, LogSource):
+                if found.source_key in seen:
+                    continue
+                seen.add(found.source_key)
+            yield found
+
+
+def _find(source: str, exclude: Path | None) -> Iterator[LogSource | SourceError]:
+    if source.startswith("s3://"):
+        from etl.sources._s3 import find_s3_logs
+
+        return find_s3_logs(source)
+    return find_local_logs(source, exclude=exclude)
+
+
+def version_of(log: LogSource) -> str:
+    """What tells this content from another under the same name: the store's tag, or a digest of the bytes."""
+    return log.version if log.version is not None else hash_local(log)
+
+
+def read_parts(log: LogSource) -> Iterator[bytes]:
+    """The object's text, unpacked if it is gzip, in parts of a few MiB. Raises a `SourceError`."""
+    if log.location.startswith("s3://"):
+        from etl.sources._s3 import read_s3_parts
+
+        return decompress(read_s3_parts(log), source_key=log.source_key)
+    return decompress(read_local_parts(log), source_key=log.source_key)
