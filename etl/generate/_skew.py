@@ -46,4 +46,4 @@ def busy_time(done: int, total: int, *, days: int) -> int:
     """The second, of `days` days with the daily rhythm, by which `done` of `total` lines have come in."""
     day, rest = divmod(done * days * _DAY_UNITS // total, _DAY_UNITS)
     hour = sum(1 for start in _HOUR_STARTS[1:24] if start <= rest)
-    return day * 86400 + hour * 3600 + (rest - _HOUR_STARTS[hour]) // (HOURLY_TRAFFIC[hour] - 1 or 1)
+    return day * 86400 + hour * 3600 + (rest - _HOUR_STARTS[hour]) // HOURLY_TRAFFIC[hour]

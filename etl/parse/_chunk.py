@@ -14,6 +14,7 @@ from etl.parse._exact import ABSENT, AMBIGUOUS, CLEAN, NUMBERS, SHORT, Reading, 
 
 Tokenizer = Callable[[Bytes], Cuts]
 _LF: Final = ord("\n")
+_NOT_ASCII: Final = 0x80
 _MIN_FAST_BYTES: Final = 64
 
 
@@ -37,7 +38,7 @@ class ReadChunk:
     rejected: tuple[RejectedLine, ...]
 
 
-def read_chunk(chunk: bytes, tokenizer: Tokenizer) -> ReadChunk:
+def read_chunk(chunk: bytes | memoryview, tokenizer: Tokenizer) -> ReadChunk:
     """Read whole lines, the last ended by LF too."""
     text, damaged = _as_utf8(chunk)
     array = np.frombuffer(text, np.uint8)
@@ -48,7 +49,7 @@ def read_chunk(chunk: bytes, tokenizer: Tokenizer) -> ReadChunk:
     raw_lines: dict[int, str] = {}
 
     def line_bytes(line: int) -> bytes:
-        return text[cuts.line_starts[line] : cuts.line_ends[line]]
+        return bytes(text[cuts.line_starts[line] : cuts.line_ends[line]])
 
     for line in np.flatnonzero(~cuts.exact).tolist():
         content = line_bytes(line)
@@ -115,21 +116,18 @@ def _fill(cuts: Cuts, read: dict[int, Reading]) -> None:
     cuts.extra_ends[lines] = np.where(has_extra, begin + extras[:, 1], cuts.line_ends[lines])
 
 
-def _as_utf8(chunk: bytes) -> tuple[bytes, dict[int, bytes]]:
+def _as_utf8(chunk: bytes | memoryview) -> tuple[bytes | memoryview, dict[int, bytes]]:
     """The chunk with U+FFFD for what is not UTF-8, and by index the lines that had such bytes, as they were.
 
     No delimiter can be lost: all are ASCII, and decoding with replacement never swallows an ASCII byte.
     """
-    if chunk.isascii():
+    if np.frombuffer(chunk, np.uint8).max(initial=0) < _NOT_ASCII:
         return chunk, {}
-    try:
-        chunk.decode()
-    except UnicodeDecodeError:
-        pass
-    else:
+    text = bytes(chunk)
+    if _is_utf8(text):
         return chunk, {}
-    damaged = {line: content for line, content in enumerate(chunk.split(b"\n")) if not _is_utf8(content)}
-    return chunk.decode(errors="replace").encode(), damaged
+    damaged = {line: content for line, content in enumerate(text.split(b"\n")) if not _is_utf8(content)}
+    return text.decode(errors="replace").encode(), damaged
 
 
 def _is_utf8(content: bytes) -> bool:

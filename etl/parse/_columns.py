@@ -37,7 +37,8 @@ class Rows:
 def build_wire_columns(chunk: Bytes, cuts: Cuts, rows: Rows) -> list[pa.Array]:
     """The 27 columns of a log line, in order, for the lines that are rows."""
     data = pa.py_buffer(chunk)
-    lines = rows.lines
+    # Taking all lines by their indices would copy every span for nothing.
+    lines = slice(None) if len(rows.lines) == len(cuts.line_starts) else rows.lines
     columns: list[pa.Array] = [None] * len(WIRE_FIELDS)
     for place in TEXT_PLACES:
         columns[place] = spans_to_array(
@@ -79,6 +80,8 @@ def _extra_fields(chunk: Bytes, cuts: Cuts, rows: Rows) -> pa.Array:
 def _parse_statuses(cuts: Cuts, rows: Rows) -> pa.Array:
     statuses = pa.array([CLEAN, SHORT, AMBIGUOUS])
     code = cuts.short[rows.lines].astype(np.int8)
+    if not rows.ambiguous and not code.any():
+        return pa.repeat(statuses[0], len(code))
     code[np.searchsorted(rows.lines, np.array(rows.ambiguous, np.int64))] = 2
     return statuses.take(values_to_array(code, None, pa.int8()))
 

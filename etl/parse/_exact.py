@@ -7,8 +7,7 @@ backtracks, so its time is linear in the length of the line.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from etl.parse._splits import (
     FIRST_TAIL_FIELD,
@@ -54,8 +53,7 @@ REASONS: Final = {
 """Why a line can be quarantined: code, and the sentence that goes with it."""
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """A line that is a row: byte spans into it, one for each of the 27 fields.
 
     `numbers` are the values at the places `NUMBERS`. `extra` is the span of the text after field 27.
@@ -68,8 +66,7 @@ class Reading:
     extra: Span | None
 
 
-@dataclass(frozen=True)
-class Rejected:
+class Rejected(NamedTuple):
     """A line that is no row. `reason` starts with a code of `REASONS`."""
 
     reason: str

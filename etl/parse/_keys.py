@@ -19,31 +19,49 @@ def decode_key(key: str, operation: str | None) -> str | None:
     `S3.*` and `BATCH.*` records encode the key once, with `+` for a space; all others encode it twice
     (https://engineeringblog.yelp.com/2025/09/s3-server-access-logs-at-scale.html). The line cannot tell, the operation does.
     """
-    once = operation is not None and operation.startswith(_ENCODED_ONCE)
-    decoded = key.encode()
-    if once:
-        decoded = decoded.replace(b"+", b" ")
-    for _ in range(1 if once else 2):
-        if _BAD_ESCAPE.search(decoded):
-            return None
-        decoded = unquote_to_bytes(decoded)
+    if operation is not None and operation.startswith(_ENCODED_ONCE):
+        return _decode_once(key)
+    return _decode_twice(key)
+
+
+def decode_keys(keys: pa.StringArray, operations: pa.StringArray) -> pa.StringArray:
+    """`decode_key` for whole columns; keys in which nothing is encoded are taken over, the others decoded once each."""
+    once = pc.or_kleene(*(pc.starts_with(operations, prefix) for prefix in _ENCODED_ONCE)).fill_null(False)
+    encoded = pc.match_substring(keys, "%")
+    if pc.any(once).as_py():
+        encoded = pc.or_kleene(encoded, pc.and_kleene(once, pc.match_substring(keys, "+")))
+    encoded = encoded.fill_null(False)
+    if not pc.any(encoded).as_py():
+        return keys
+    once = once.filter(encoded)
+    distinct = keys.filter(encoded).dictionary_encode()
+    texts = distinct.dictionary.to_pylist()
+    decoded = pa.array([_decode_twice(text) for text in texts], pa.string()).take(distinct.indices)
+    if pc.any(once).as_py():
+        decoded_once = pa.array([_decode_once(text) for text in texts], pa.string()).take(distinct.indices)
+        decoded = pc.if_else(once, decoded_once, decoded)
+    return pc.replace_with_mask(keys, encoded, decoded)
+
+
+def _decode_once(key: str) -> str | None:
+    return _as_text(_unquote(key.encode().replace(b"+", b" ")))
+
+
+def _decode_twice(key: str) -> str | None:
+    outer = key.encode()
+    # Mostly nothing but percent signs is encoded by the second encoding.
+    inner = outer.replace(b"%25", b"%") if outer.count(b"%") == outer.count(b"%25") else _unquote(outer)
+    return None if inner is None else _as_text(_unquote(inner))
+
+
+def _unquote(encoded: bytes) -> bytes | None:
+    return None if _BAD_ESCAPE.search(encoded) else unquote_to_bytes(encoded)
+
+
+def _as_text(decoded: bytes | None) -> str | None:
+    if decoded is None:
+        return None
     try:
         return decoded.decode()
     except UnicodeDecodeError:
         return None
-
-
-def decode_keys(keys: pa.StringArray, operations: pa.StringArray) -> pa.StringArray:
-    """`decode_key` for whole columns; keys without `%` or `+` are taken over as they are."""
-    encoded = pc.or_(pc.match_substring(keys, "%"), pc.match_substring(keys, "+"))
-    encoded = encoded.fill_null(False)
-    if not pc.any(encoded).as_py():
-        return keys
-    pairs = zip(keys.filter(encoded).to_pylist(), operations.filter(encoded).to_pylist(), strict=True)
-    known: dict[tuple[str, str | None], str | None] = {}
-    decoded = []
-    for pair in pairs:
-        if pair not in known:
-            known[pair] = decode_key(*pair)
-        decoded.append(known[pair])
-    return pc.replace_with_mask(keys, encoded, pa.array(decoded, pa.string()))

@@ -92,7 +92,7 @@ def _parse_parts(parts: Iterable[bytes], *, source_key: str, tokenizer: Tokenize
         first_line_no += len(read.cuts.line_starts)
 
 
-def _whole_lines(parts: Iterable[bytes], *, source_key: str) -> Iterator[bytes]:
+def _whole_lines(parts: Iterable[bytes], *, source_key: str) -> Iterator[bytes | memoryview]:
     """Cut a stream into chunks of whole lines, each ended by LF. Parts of a few MiB cost the least."""
     rest: list[memoryview] = []
     for part in parts:
@@ -102,8 +102,7 @@ def _whole_lines(parts: Iterable[bytes], *, source_key: str) -> Iterator[bytes]:
             end = begin + CHUNK_BYTES
             cut = part.rfind(b"\n", begin, end) + 1
             if cut:
-                whole = cut == len(part) and not begin and not rest
-                yield part if whole else b"".join((*rest, view[begin:cut]))
+                yield b"".join((*rest, view[begin:cut])) if rest else view[begin:cut]
                 rest = []
                 begin = cut
             else:

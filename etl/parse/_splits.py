@@ -10,9 +10,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import Final, NamedTuple
 
 MAX_INT32: Final = 2**31 - 1
 MAX_INT64: Final = 2**63 - 1
@@ -33,8 +32,7 @@ WIRE_FIELDS: Final = 27
 _END_OF_18_FIELDS_MS: Final = (date(2020, 1, 1).toordinal() - date(1970, 1, 1).toordinal()) * 86_400_000
 
 
-@dataclass(frozen=True)
-class Tail:
+class Tail(NamedTuple):
     """What follows the user agent: spans of up to ten fields, and where the unknown rest begins."""
 
     spans: tuple[tuple[int, int], ...]
@@ -46,8 +44,7 @@ class Tail:
         return FIRST_TAIL_FIELD + len(self.spans) + (self.extra is not None)
 
 
-@dataclass(frozen=True)
-class Split:
+class Split(NamedTuple):
     """One reading: where the URI, the referer and the user agent close, the tail, and whether there were others."""
 
     uri: int

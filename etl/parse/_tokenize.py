@@ -3,7 +3,8 @@
 Why it is exact. A line is taken only if it has no or six quotes and every one of these holds, each checked by position:
 
 * its first nine spaces are single, come before any quote, and end the eight fields of the head; the third field is
-  ``[dd/Mon/yyyy:HH:MM:SS +0000]``, the seventh has the shape of an operation;
+  ``[dd/Mon/yyyy:HH:MM:SS +0000]``, the seventh has the shape of an operation. Four more are allowed in a requester that is
+  byte for byte ``arn:aws:iam::cloudfront:user/CloudFront Origin Access Identity `` and one more word, if there is a key;
 * with six quotes, these stand right after the ninth space; right before and right after a run of exactly six
   tokens; around exactly one space; and at the end of the line or before a single space. With none, the ninth token, and those
   after the six, are ``-``;
@@ -13,7 +14,8 @@ Why it is exact. A line is taken only if it has no or six quotes and every one o
 On such a line the exact reader has no choice. It has at most six quotes, so only the plain reading is tried. No token holds
 a space or a quote and no separator is longer than one space, so each of its fields ends at the first separator,
 which is where this module cuts; the operation is its fourth token after the time and a request URI follows the fifth, so
-it is found there first. All other lines are given to the exact reader itself. The whole module is behind `tokenize`: a compiled
+it is found there first. (With that requester it is the eighth: of the five before, none but the request id can have the shape of an
+operation and a dash two tokens on, and that dash would be the key.) All other lines are given to the exact reader itself. The whole module is behind `tokenize`: a compiled
 tokenizer only has to fill the same `Cuts`.
 """
 
@@ -26,12 +28,14 @@ import numpy as np
 
 from etl.parse._cuts import TEXT_PLACES, Bools, Bytes, Cuts, Ints
 from etl.parse._exact import BOM, NUMBERS
-from etl.parse._values import are_operations, read_numbers, read_times
+from etl.parse._values import are_dashes, are_operations, read_numbers, read_times
 
-_SPACE, _QUOTE, _LF, _CR, _DASH = b' "\n\r-'
+_SPACE, _QUOTE, _LF, _CR = b' "\n\r'
 _HEAD_SPACES: Final = 9
 _BARE_SPACES: Final = 17
 """Spaces before the tail of a line without quotes."""
+_OAI: Final = np.frombuffer(b"arn:aws:iam::cloudfront:user/CloudFront Origin Access Identity ", np.uint8)
+_OAI_SPACES: Final = 4
 _FIRST_TAIL: Final = 17
 _TAIL_FIELDS: Final = 10
 _PADDING: Final = 40
@@ -61,7 +65,10 @@ def tokenize(chunk: Bytes) -> Cuts:
     """Cut a chunk of whole lines, the last one ending in LF too; shape (bytes,), valid UTF-8, at least 64 bytes."""
     lines = _find_lines(chunk)
     at, first, last, quoted, q = lines.at, lines.first, lines.last, lines.quoted, lines.quotes
-    plain = (quoted & (q[0] - first == _HEAD_SPACES) & (q[2] - q[1] == 8) & (q[4] - q[3] == 2)) | (
+    # Where the requester ends, in delimiters: four later if it is a CloudFront origin access identity.
+    more = np.where(quoted & (q[0] - first == _HEAD_SPACES + _OAI_SPACES), _OAI_SPACES, 0)
+    head = first + more
+    plain = (quoted & (q[0] - head == _HEAD_SPACES) & (q[2] - q[1] == 8) & (q[4] - q[3] == 2)) | (
         lines.unquoted & (last - first >= _BARE_SPACES)
     )
     # Delimiters before the status and before the tail. Where the shape is wrong: the first, so that no look-up leaves the chunk.
@@ -79,8 +86,10 @@ def tokenize(chunk: Bytes) -> Cuts:
 
     cut(1, first)
     cut(2, first + 1, tokens=2)
-    for place in (3, 4, 5, 6, 7):
-        cut(place, first + place)
+    cut(3, first + 3)
+    starts[4], ends[4] = at[first + 4] + 1, at[head + 5]
+    for place in (5, 6, 7):
+        cut(place, head + place)
     for place, opening, token in ((8, 0, 8), (15, 2, 15), (16, 4, 16)):
         cut(place, np.where(quoted, q[opening], first + token))
     for k in range(6):
@@ -98,7 +107,9 @@ def tokenize(chunk: Bytes) -> Cuts:
         & (ends[15] + 3 == starts[16])
         & (ends[16] + 1 == at[tail])
     )
-    dashes = {place: _are_dashes(chunk, starts[place], ends[place]) for place in TEXT_PLACES}
+    dashes = {place: are_dashes(chunk, starts[place], ends[place]) for place in TEXT_PLACES}
+    with_spaces = np.flatnonzero(plain & (more > 0))
+    plain[with_spaces] = _are_oai(chunk, starts[4][with_spaces]) & ~dashes[7][with_spaces]
     for place in (0, 1, 3, 4, 5, 6, 7, 10):
         plain &= ends[place] > starts[place]
     for place in (8, 15, 16):
@@ -113,7 +124,8 @@ def tokenize(chunk: Bytes) -> Cuts:
         present[place] &= ~missing
     extra_starts = np.where(tail_fields > _TAIL_FIELDS, at[tail + _TAIL_FIELDS] + 1, -1)
     plain &= (extra_starts < 0) | (at[tail + _TAIL_FIELDS + 1] > extra_starts)
-    plain &= ~np.isin(chunk[lines.ends - 1], (_SPACE, _CR)) & (chunk[lines.starts] != BOM[0])
+    before_lf = chunk[lines.ends - 1]
+    plain &= (before_lf != _SPACE) & (before_lf != _CR) & (chunk[lines.starts] != BOM[0])
 
     time_ms, are_times = read_times(chunk, starts[2], ends[2])
     plain &= are_times
@@ -175,8 +187,6 @@ def _find_delimiters(chunk: Bytes) -> tuple[Ints, int]:
     return at[: count + _PADDING], count
 
 
-def _are_dashes(chunk: Bytes, start: Ints, end: Ints) -> Bools:
-    dashes: Bools = end - start == 1
-    single = np.flatnonzero(dashes)
-    dashes[single] = chunk[start[single]] == _DASH
-    return dashes
+def _are_oai(chunk: Bytes, start: Ints) -> Bools:
+    place = np.minimum(start, len(chunk) - len(_OAI))
+    return (chunk[place[:, None] + np.arange(len(_OAI))] == _OAI).all(axis=1)

@@ -14,7 +14,7 @@ from etl.parse._time import MONTHS, S3_LAUNCH_MS
 
 Words = npt.NDArray[np.uint64]
 
-_DASH: Final = ord("-")
+_DASH, _SPACE = b"- "
 _WORD: Final = 8
 _ASCII_ZEROS: Final = np.uint64(0x3030303030303030)
 _ABOVE_NINE: Final = np.uint64(0x7676767676767676)
@@ -24,9 +24,30 @@ _LOW_NIBBLES, _TENS, _U8 = np.uint64(0x0F0F0F0F0F0F0F0F), np.uint64(10 * 2**8 + 
 _EVERY_SECOND, _HUNDREDS, _U16 = np.uint64(0x00FF00FF00FF00FF), np.uint64(100 * 2**16 + 1), np.uint64(16)
 _EVERY_FOURTH, _TEN_THOUSANDS, _U32 = np.uint64(0x0000FFFF0000FFFF), np.uint64(10000 * 2**32 + 1), np.uint64(32)
 _TIME_LENGTH: Final = len("[06/Feb/2019:00:00:38 +0000]")
-_TIME_FRAME: Final = ((0, "["), (3, "/"), (7, "/"), (12, ":"), (15, ":"), (18, ":"), (21, " "), (22, "+"), (27, "]"))
-_MONTH_CODES: Final = np.array([int.from_bytes(name) for name in MONTHS])
+
+
+def _frame(text: bytes) -> tuple[np.uint64, np.uint64]:
+    """The bytes of a word that are given, and which they are: a space stands for any, an underscore for a space."""
+    given = bytes(0 if byte == _SPACE else 255 for byte in text)
+    wanted = bytes(byte & mask for byte, mask in zip(text.replace(b"_", b" "), given, strict=True))
+    return np.uint64(int.from_bytes(given, "little")), np.uint64(int.from_bytes(wanted, "little"))
+
+
+_FIRST_FRAME, _FIRST_TEXT = _frame(b"[  /   /")
+_SECOND_FRAME, _SECOND_TEXT = _frame(b"    :  :")
+_THIRD_FRAME, _THIRD_TEXT = _frame(b"  :  _+0")
+_LAST_FRAME, _LAST_TEXT = _frame(b" _+0000]")
+_BYTE, _THREE_BYTES, _ZERO, _NINE, _TEN = (np.uint64(value) for value in (0xFF, 0xFFFFFF, 0x30, 9, 10))
+_MONTH_CODES: Final = np.array([int.from_bytes(name, "little") for name in MONTHS], np.uint64)
 _MONTH_ORDER: Final = np.argsort(_MONTH_CODES)
+
+
+def are_dashes(chunk: Bytes, start: Ints, end: Ints) -> Bools:
+    """Whether each span is a single dash, which is how S3 writes null."""
+    dashes: Bools = end - start == 1
+    single = np.flatnonzero(dashes)
+    dashes[single] = chunk[start[single]] == _DASH
+    return dashes
 
 
 def read_numbers(chunk: Bytes, start: Ints, end: Ints) -> tuple[Ints, Bools, Bools]:
@@ -38,11 +59,13 @@ def read_numbers(chunk: Bytes, start: Ints, end: Ints) -> tuple[Ints, Bools, Boo
     length = end - start
     value, ok = _read_word(words, end - _WORD, np.minimum(length, _WORD))
     ok &= (length > 0) & (length <= 2 * _WORD)
-    if length.max(initial=0) > _WORD:
-        high, high_ok = _read_word(words, np.maximum(end - 2 * _WORD, 0), np.clip(length - _WORD, 0, _WORD))
-        value += high * 100_000_000
-        ok &= high_ok
-    present = (length != 1) | (chunk[end - 1] != _DASH)
+    longer = np.flatnonzero(length > _WORD)
+    if len(longer):
+        digits = np.minimum(length[longer] - _WORD, _WORD)
+        high, high_ok = _read_word(words, np.maximum(end[longer] - 2 * _WORD, 0), digits)
+        value[longer] += high * 100_000_000
+        ok[longer] &= high_ok
+    present = ~are_dashes(chunk, start, end)
     return value, present, ok | ~present
 
 
@@ -62,38 +85,43 @@ def _read_word(words: Words, at: Ints, digits: Ints) -> tuple[Ints, Bools]:
 
 
 def read_times(chunk: Bytes, start: Ints, end: Ints) -> tuple[Ints, Bools]:
-    """Milliseconds since 1970 of `[dd/Mon/yyyy:HH:MM:SS +0000]` spans, and whether they are such times since 2006-03-14."""
+    """Milliseconds since 1970 of `[dd/Mon/yyyy:HH:MM:SS +0000]` spans, and whether they are such times since 2006-03-14.
+
+    The 28 bytes are looked at in four words: `[06/Feb/`, `2019:00:`, `00:38 +0` and, from the fourth byte before the
+    end of the third on, `8 +0000]`.
+    """
+    words = _overlapping_words(chunk)
     ok = end - start == _TIME_LENGTH
     start = np.minimum(start, len(chunk) - _TIME_LENGTH)  # only those that are no times would pass the end
-    for offset, expected in _TIME_FRAME:
-        ok &= chunk[start + offset] == ord(expected)
+    first, second, third, last = (words[start + offset] for offset in (0, 8, 16, 20))
+    ok &= (first & _FIRST_FRAME) == _FIRST_TEXT
+    ok &= (second & _SECOND_FRAME) == _SECOND_TEXT
+    ok &= (third & _THIRD_FRAME) == _THIRD_TEXT
+    ok &= (last & _LAST_FRAME) == _LAST_TEXT
 
-    def digit(offset: int, limit: int = 9) -> Ints:
+    def pair(word: Words, byte: int) -> Ints:
+        """The two digits from that byte of the word on."""
         nonlocal ok
-        value = chunk[start + offset] - np.uint8(ord("0"))
-        ok &= value <= limit
-        return value.astype(np.int64)
+        tens = (word >> np.uint64(8 * byte) & _BYTE) ^ _ZERO
+        ones = (word >> np.uint64(8 * byte + 8) & _BYTE) ^ _ZERO
+        ok &= (tens <= _NINE) & (ones <= _NINE)
+        return (tens * _TEN + ones).view(np.int64)
 
-    def pair(offset: int, limit: int = 9) -> Ints:
-        return digit(offset, limit) * 10 + digit(offset + 1)
-
-    day = pair(1)
-    year = pair(8) * 100 + pair(10)
-    hour = pair(13)
-    minute = pair(16, 5)
-    second = pair(19, 5)
-    for offset in (23, 24, 25, 26):
-        digit(offset, 0)
-    name = (chunk[start + 4].astype(np.int64) << 16) | (chunk[start + 5].astype(np.int64) << 8) | chunk[start + 6]
+    day = pair(first, 1)
+    year = pair(second, 0) * 100 + pair(second, 2)
+    hour = pair(second, 5)
+    minute = pair(third, 0)
+    seconds = pair(third, 3)
+    name = first >> np.uint64(32) & _THREE_BYTES
     place = np.minimum(np.searchsorted(_MONTH_CODES, name, sorter=_MONTH_ORDER), 11)
     month = _MONTH_ORDER[place]
     ok &= _MONTH_CODES[month] == name
     months = ((year - 1970) * 12 + month).astype("datetime64[M]")
     first_day = months.astype("datetime64[D]")
     days_in_month = ((months + 1).astype("datetime64[D]") - first_day).astype(np.int64)
-    ok &= (hour <= 23) & (day >= 1) & (day <= days_in_month)
+    ok &= (hour <= 23) & (minute <= 59) & (seconds <= 59) & (day >= 1) & (day <= days_in_month)
     days = first_day.astype(np.int64) + day - 1
-    time_ms = (((days * 24 + hour) * 60 + minute) * 60 + second) * 1000
+    time_ms = (((days * 24 + hour) * 60 + minute) * 60 + seconds) * 1000
     return time_ms, ok & (time_ms >= S3_LAUNCH_MS)
 
 
