@@ -1,6 +1,71 @@
-"""accesslake: Amazon S3 server access logs in, an exact, date-partitioned Parquet lake out."""
+"""accesslake: Amazon S3 server access logs in, an exact, date-partitioned Parquet lake out.
+
+`etl.parse(data, source_key=...)` and `etl.SCHEMA` are the pure core. The verbs of the command line are functions here too:
+`ingest`, `compact`, `query`, `queries`, `audit`, `ddl`, `generate`; `open_lake` opens a lake to read. A verb is imported when it
+is first used, so that parsing costs neither boto3 nor DuckDB.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final
 
 from etl.parse import Parsed, parse
 from etl.schema import SCHEMA
 
-__all__ = ["SCHEMA", "Parsed", "parse"]
+if TYPE_CHECKING:
+    from etl.audit import audit as audit
+    from etl.compact import compact as compact
+    from etl.ddl import ddl as ddl
+    from etl.generate import generate as generate
+    from etl.ingest import ingest as ingest
+    from etl.lake import open_lake as open_lake
+    from etl.query import list_queries as queries
+    from etl.query import query as query
+
+__all__ = [
+    "SCHEMA",
+    "Parsed",
+    "audit",
+    "compact",
+    "ddl",
+    "generate",
+    "ingest",
+    "open_lake",
+    "parse",
+    "queries",
+    "query",
+]
+
+_VERBS: Final = {
+    "audit": ("etl.audit", "audit"),
+    "compact": ("etl.compact", "compact"),
+    "ddl": ("etl.ddl", "ddl"),
+    "generate": ("etl.generate", "generate"),
+    "ingest": ("etl.ingest", "ingest"),
+    "open_lake": ("etl.lake", "open_lake"),
+    "parse": ("etl.parse", "parse"),
+    "queries": ("etl.query", "list_queries"),
+    "query": ("etl.query", "query"),
+}
+
+
+class _Package(ModuleType):
+    """Has the verbs as attributes, although most share their name with the folder that they come from.
+
+    Importing ``etl.ingest`` sets the attribute `ingest` of this package to that module; a property of the class comes before it.
+    """
+
+
+def _verb(module: str, name: str) -> property:
+    def load(_: ModuleType) -> Any:
+        return getattr(importlib.import_module(module), name)
+
+    return property(load, lambda _, __: None)
+
+
+for _name, _place in _VERBS.items():
+    setattr(_Package, _name, _verb(*_place))
+sys.modules[__name__].__class__ = _Package

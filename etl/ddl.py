@@ -39,15 +39,18 @@ def table_properties(table: Table, *, first_day: str) -> dict[str, str]:
 
 def create_table(table: Table, *, database: str, location: str, first_day: str) -> str:
     """`CREATE EXTERNAL TABLE` of one table of the lake at `location`."""
-    columns = ",\n".join(f"  `{name}` {kind} COMMENT {_text(comment)}" for name, kind, comment in table.columns)
+    columns = ",\n".join(f"  `{name}` {kind} COMMENT {_hive_text(comment)}" for name, kind, comment in table.columns)
     properties = ",\n".join(
-        f"  {_text(name)} = {_text(value)}" for name, value in table_properties(table, first_day=first_day).items()
+        f"  {_hive_text(name)} = {_hive_text(value)}"
+        for name, value in table_properties(table, first_day=first_day).items()
     )
+    # Two slashes in a row would name another prefix, in which nothing is.
+    folder = f"{location.rstrip('/')}/{table.folder}/"
     return (
-        f"CREATE EXTERNAL TABLE IF NOT EXISTS `{database}`.`{table.name}` (\n{columns}\n)\n"
+        f"CREATE EXTERNAL TABLE IF NOT EXISTS {_hive_name(database)}.`{table.name}` (\n{columns}\n)\n"
         f"PARTITIONED BY (`{table.partition_key}` string)\n"
         "STORED AS PARQUET\n"
-        f"LOCATION {_text(f'{location}/{table.folder}/')}\n"
+        f"LOCATION {_hive_text(folder)}\n"
         f"TBLPROPERTIES (\n{properties}\n)"
     )
 
@@ -58,10 +61,10 @@ def access_logs_sql(*, database: str, batch: str, raw_since: str) -> str:
     day = "date_format(request_time, '%Y-%m-%d')"
     return (
         f"SELECT {names}, event_date, batch_id\n"
-        f'FROM "{database}"."{COMPACTED_TABLE.name}" WHERE batch_id <= {_text(batch)}\n'
+        f'FROM {_name(database)}."{COMPACTED_TABLE.name}" WHERE batch_id <= {_text(batch)}\n'
         "UNION ALL\n"
         f"SELECT {names}, {day} AS {EVENT_DATE.name}, CAST(NULL AS varchar) AS batch_id\n"
-        f'FROM "{database}"."{RAW_TABLE.name}" WHERE ingest_date >= {_text(raw_since)}'
+        f'FROM {_name(database)}."{RAW_TABLE.name}" WHERE ingest_date >= {_text(raw_since)}'
     )
 
 
@@ -72,7 +75,7 @@ def access_logs_exact_sql(*, database: str) -> str:
         f"SELECT {names} FROM (\n"
         "  SELECT *, row_number() OVER (PARTITION BY event_date, batch_id, source_key, line_no "
         "ORDER BY request_time) AS delivery\n"
-        f'  FROM "{database}"."access_logs"\n'
+        f'  FROM {_name(database)}."access_logs"\n'
         ") WHERE batch_id IS NOT NULL OR delivery = 1"
     )
 
@@ -89,7 +92,7 @@ def recipe_view_sql(*, database: str) -> str:
             value = ours
         columns.append(f'  {value} AS "{name}"')
     listed = ",\n".join(columns)
-    return f'SELECT\n{listed}\nFROM "{database}"."access_logs"'
+    return f'SELECT\n{listed}\nFROM {_name(database)}."access_logs"'
 
 
 def ddl(
@@ -104,12 +107,12 @@ def ddl(
     """All statements, in the order in which they can be run. `batch` and `raw_since` are the lake's state."""
     tables = [create_table(table, database=database, location=location, first_day=first_day) for table in TABLES]
     views = {
-        f'"{database}"."access_logs"': access_logs_sql(database=database, batch=batch, raw_since=raw_since),
-        f'"{database}"."access_logs_exact"': access_logs_exact_sql(database=database),
-        f'"{recipe_database}"."{RECIPE_VIEW}"': recipe_view_sql(database=database),
+        f'{_name(database)}."access_logs"': access_logs_sql(database=database, batch=batch, raw_since=raw_since),
+        f'{_name(database)}."access_logs_exact"': access_logs_exact_sql(database=database),
+        f'{_name(recipe_database)}."{RECIPE_VIEW}"': recipe_view_sql(database=database),
     }
     created = [f"CREATE OR REPLACE VIEW {name} AS\n{select}" for name, select in views.items()]
-    return [f"CREATE DATABASE IF NOT EXISTS `{database}`", *tables, *created]
+    return [f"CREATE DATABASE IF NOT EXISTS {_hive_name(database)}", *tables, *created]
 
 
 _NUMBERS: Final = {"http_status", "bytes_sent_size", "object_size", "total_duration", "turn_around_duration"}
@@ -117,3 +120,16 @@ _NUMBERS: Final = {"http_status", "bytes_sent_size", "object_size", "total_durat
 
 def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
+
+
+def _name(value: str) -> str:
+    return '"' + value.replace('"', '""') + '"'
+
+
+# Athena reads CREATE TABLE and CREATE DATABASE as Hive does, where '' is no quote but the seam of two texts.
+def _hive_text(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _hive_name(value: str) -> str:
+    return "`" + value.replace("`", "``") + "`"

@@ -120,9 +120,7 @@ def _count_committed(lake: Lake, days: dict[str, _Day], event_days: set[str], pr
             rows_out += rows or 0
         folded_rows = sum(commit.folded.values())
         if rows_in != rows_out + folded_rows:
-            problems.append(
-                f"batch {commit.batch}: {rows_in} rows in, {rows_out} in its files, {folded_rows} folded"
-            )
+            problems.append(f"batch {commit.batch}: {rows_in} rows in, {rows_out} in its files, {folded_rows} folded")
 
 
 def _count_raw(lake: Lake, days: dict[str, _Day], event_days: set[str], problems: list[str]) -> None:
@@ -163,7 +161,9 @@ def _event_days(lake: Lake, key: str) -> set[str]:
     names = [metadata.schema.column(place).name for place in range(metadata.num_columns)]
     found = set()
     for group in range(metadata.num_row_groups):
-        statistics = metadata.row_group(group).column(names.index("event_date")).statistics if "event_date" in names else None
+        statistics = (
+            metadata.row_group(group).column(names.index("event_date")).statistics if "event_date" in names else None
+        )
         if statistics is not None and statistics.has_min_max:
             found |= {statistics.min, statistics.max}
     return found

@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from etl.masking import mask
-from etl.query import escape
+from etl.terminal import escape
 
 _SHOWN_ERRORS: Final = 10
 

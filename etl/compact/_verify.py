@@ -34,4 +34,8 @@ def verify(lake: Lake, plan: Plan, winner: Winner) -> None:
 
 
 def _day(moment: datetime | date) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%d") if isinstance(moment, datetime) and moment.tzinfo else str(moment)[:10]
+    return (
+        moment.astimezone(UTC).strftime("%Y-%m-%d")
+        if isinstance(moment, datetime) and moment.tzinfo
+        else str(moment)[:10]
+    )

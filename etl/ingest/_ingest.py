@@ -120,9 +120,7 @@ def _ingest_in(lake: Lake, log: LogSource, setting: _Setting) -> IngestedObject:
     )
 
 
-def _in_processes(
-    tasks: Iterator[list[LogSource]], setting: _Setting, workers: int
-) -> Iterator[IngestedObject]:
+def _in_processes(tasks: Iterator[list[LogSource]], setting: _Setting, workers: int) -> Iterator[IngestedObject]:
     """At most a few tasks for each process are under way, so that a long list of objects never stands in memory."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, _start_worker, (setting,)) as pool:

@@ -72,5 +72,3 @@ def _text_only(log: LogSource) -> Iterator[bytes]:
 def _remove(file: Path | None) -> None:
     if file is not None:
         file.unlink(missing_ok=True)
-
-

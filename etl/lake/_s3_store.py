@@ -67,9 +67,7 @@ class S3Store:
         """Objects whose key starts with `prefix`, in order of their keys."""
         start = len(self._full(""))
         with _as_lake_errors(f"{self.uri}/{prefix}"):
-            pages = self.client.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=self._full(prefix)
-            )
+            pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self._full(prefix))
             for page in pages:
                 for item in page.get("Contents", []):
                     yield StoredObject(item["Key"][start:], item["Size"], item["ETag"].strip('"'))

@@ -121,7 +121,8 @@ def _find_operation(text: bytes, tokens: list[Span], first_quote: int) -> int | 
     def uri_follows(k: int) -> bool:
         if k + 2 == len(tokens):
             return first_quote >= 0 and text[first_quote - 1] == _SPACE
-        return k + 2 < len(tokens) and text[slice(*tokens[k + 2])] == b"-"
+        begin, end = tokens[k + 2]
+        return end - begin == 1 and text[begin] == _DASH
 
     for k in range(3, len(tokens) - 1):
         if uri_follows(k) and OPERATION.fullmatch(text, *tokens[k]):

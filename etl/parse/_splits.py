@@ -100,11 +100,10 @@ def _well_formed_from(line: bytes, quotes: Sequence[int]) -> list[bool]:
 def choose_split(line: bytes, uri_open: int, time_ms: int) -> Split | None:
     """The best legal reading of the line from the quote at `uri_open` on; None if there is none."""
     quotes = [match.start() for match in _QUOTE.finditer(line, uri_open + 1)]
-    formed = _well_formed_from(line, quotes)
     blocks: dict[int, re.Match[bytes]] = {}
     referers: list[int] = []
     agents: dict[int, Tail] = {}
-    for k, quote in enumerate(quotes):
+    for quote in quotes:
         if quote + 1 < len(line) and line[quote + 1] != _SPACE:
             continue  # nothing closes here
         block = _BLOCK.match(line, quote)
@@ -114,8 +113,13 @@ def choose_split(line: bytes, uri_open: int, time_ms: int) -> Split | None:
             referers.append(quote)
         else:
             tail = read_tail(line, quote + 1)
-            if tail is not None and (tail.extra is None or formed[k + 1]):
+            if tail is not None:
                 agents[quote] = tail
+    if any(tail.extra is not None for tail in agents.values()):
+        formed = _well_formed_from(line, quotes)
+        agents = {
+            quote: tail for quote, tail in agents.items() if tail.extra is None or formed[bisect_right(quotes, quote)]
+        }
 
     written = [quote for quote, tail in agents.items() if written_by_s3(tail.fields, time_ms)]
     for closers in (written, list(agents)):

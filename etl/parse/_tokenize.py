@@ -12,11 +12,13 @@ Why it is exact. A line is taken only if it has no or six quotes and every one o
 * every token is non-empty, and the line neither starts with a byte order mark nor ends with a space or a CR.
 
 On such a line the exact reader has no choice. It has at most six quotes, so only the plain reading is tried. No token holds
-a space or a quote and no separator is longer than one space, so each of its fields ends at the first separator,
-which is where this module cuts; the operation is its fourth token after the time and a request URI follows the fifth, so
-it is found there first. (With that requester it is the eighth: of the five before, none but the request id can have the shape of an
-operation and a dash two tokens on, and that dash would be the key.) All other lines are given to the exact reader itself. The whole module is behind `tokenize`: a compiled
-tokenizer only has to fill the same `Cuts`.
+a space or a quote and no separator is longer than one space, so each of its fields ends at the first separator, which is where
+this module cuts. The operation is its fourth token after the time and a request URI follows the fifth, so it is found there
+first. (With that requester it is the eighth: of the tokens before it only the last two can have the shape of an operation, and
+neither has a dash two tokens on, one being followed so by the operation itself, the other by the key.)
+
+All other lines are given to the exact reader itself. The whole module is behind `tokenize`: a compiled tokenizer only has to
+fill the same `Cuts`.
 """
 
 from __future__ import annotations
@@ -189,4 +191,5 @@ def _find_delimiters(chunk: Bytes) -> tuple[Ints, int]:
 
 def _are_oai(chunk: Bytes, start: Ints) -> Bools:
     place = np.minimum(start, len(chunk) - len(_OAI))
-    return (chunk[place[:, None] + np.arange(len(_OAI))] == _OAI).all(axis=1)
+    same: Bools = (chunk[place[:, None] + np.arange(len(_OAI))] == _OAI).all(axis=1)
+    return same

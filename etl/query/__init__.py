@@ -7,8 +7,8 @@ from etl.query._catalog import Parameter, Query, find_query, list_queries
 from etl.query._connect import connect
 from etl.query._dialect import to_duckdb
 from etl.query._docs import docs_queries
+from etl.query._query import newest_day, query
 from etl.query._run import run_query
-from etl.query._terminal import escape
 from etl.query._write import Format, write_result
 
 __all__ = [
@@ -18,9 +18,10 @@ __all__ = [
     "bind",
     "connect",
     "docs_queries",
-    "escape",
     "find_query",
     "list_queries",
+    "newest_day",
+    "query",
     "resolve_day",
     "run_query",
     "to_duckdb",

@@ -20,12 +20,12 @@ _BIGGEST = 2**63 - 1
 def bind(query: Query | str, values: Mapping[str, str], *, newest_day: str) -> str:
     """The query's Athena SQL with every `:name` replaced by its value, or else by its default.
 
-    A value becomes a literal of the parsed statement and never text pasted into it, so whatever it holds stays data. SQL
-    given as a string may declare parameters in a header of its own; those it does not declare are strings.
+    A value becomes a literal of the parsed statement and never text pasted into it, so whatever it holds stays data.
+    SQL given as a string may declare parameters in a header of its own; those it does not declare are strings.
 
-    `newest_day` (`YYYY-MM-DD`) is what `today` and `-30d` count from: today on Athena, and in a folder of old logs their
-    newest day, so that a query with its defaults shows something. Raises `BadParameter` for a value that does not fit its
-    type, a missing one, or an unknown name; `QueryError` if the SQL is no single SELECT.
+    `newest_day` (`YYYY-MM-DD`) is what `today` and `-30d` count from: today on Athena, and in a folder of old logs
+    their newest day, so that a query with its defaults shows something. Raises `BadParameter` for a value that does
+    not fit its type, a missing one, or an unknown name; `QueryError` if the SQL is no single SELECT.
     """
     if isinstance(query, str):
         query = read_query("--sql", query)

@@ -8,8 +8,8 @@ A file starts with comment lines::
     -- Anything else that a reader should know.
 
 The first line is the question. A line that starts with `:name` declares a parameter: its type (`date`, `integer` or
-`string`), its default after `=` (none: it must be given), and after two spaces what it is. Other lines are notes. In the
-SQL a parameter is `:name`. So one file documents itself, runs on Athena, and runs embedded.
+`string`), its default after `=` (none: it must be given), and after two spaces what it is. Other lines are notes. In
+the SQL a parameter is `:name`. So one file documents itself, runs on Athena, and runs embedded.
 """
 
 from __future__ import annotations

@@ -51,10 +51,10 @@ def connect(
 ) -> duckdb.DuckDBPyConnection:
     """Tables and views over exactly the files of the snapshot, to be queried with SQL from `to_duckdb`.
 
-    `access_logs_raw`, `_compacted`, `_quarantine` and `_findings` are the tables, `access_logs`, `access_logs_exact` and
-    `"default"."s3accesslog"` the views; columns and types are AWS's. `since` and `until` (`YYYY-MM-DD`, inclusive) limit
-    by event day all that holds requests. `memory_limit` is DuckDB's (`"2GB"`); what does not fit spills into a private
-    temporary folder, removed with the connection.
+    `access_logs_raw`, `_compacted`, `_quarantine` and `_findings` are the tables, `access_logs`, `access_logs_exact`
+    and `"default"."s3accesslog"` the views; columns and types are AWS's. `since` and `until` (`YYYY-MM-DD`, inclusive)
+    limit by event day all that holds requests. `memory_limit` is DuckDB's (`"2GB"`); what does not fit spills into a
+    private temporary folder, removed with the connection.
 
     Whoever writes SQL for it can read the snapshot's files and no other, write nothing, load no extension and change no
     setting. Raises `BadParameter` for a date that is none, `QueryError` if DuckDB does not start.

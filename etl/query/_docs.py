@@ -7,13 +7,23 @@ from etl.query._catalog import Parameter, Query, list_queries
 _INTRODUCTION = """\
 # Queries
 
-These come with accesslake, in `queries/`. Each is one SELECT in Athena's SQL; `accesslake query NAME --lake LAKE` runs it
-embedded, on DuckDB, with the same result. `--param NAME=VALUE` sets a parameter, `accesslake queries` lists them.
+These come with accesslake, in `queries/`. Each is one SELECT in Athena's SQL; `accesslake query NAME --lake LAKE` runs
+it embedded, on DuckDB, with the same result. `--param NAME=VALUE` sets a parameter, `accesslake queries` lists them.
 
-A date is `YYYY-MM-DD` (UTC), `today`, or days back such as `-30d`. Both count from today, and in a lake whose newest log is
-older, from its newest day. Every query limits `event_date`, so that Athena reads those days only.
+A date is `YYYY-MM-DD` (UTC), `today`, or days back such as `-30d`. Both count from today, and in a lake whose newest
+log is older, from its newest day. Every query limits `event_date`, so that Athena reads those days only.
 
-This page is written from the comments at the top of the files.
+The same goes for SQL of your own (`--sql`): one SELECT in Athena's SQL over `access_logs`, `access_logs_exact` (without
+what was delivered twice and is not compacted yet), `access_logs_raw`, `access_logs_compacted`,
+`access_logs_quarantine`, `access_logs_findings` and `"default"."s3accesslog"`. Where DuckDB is known to answer
+differently, the SQL is translated or refused by name. Known to remain: a division of decimals keeps more digits than
+in Athena (`100.0 * a / b`; cast to `double`), a double cast to an integer rounds halves to even (use `round`), and a
+double cast to text is written differently.
+
+Results are the data as it is. `table` shows control and bidirectional characters escaped and cuts long values; in
+`csv`, a value that a spreadsheet takes for a formula is still there, since only whoever opens it can know.
+
+The rest of this page is written from the comments at the top of the files.
 """
 
 

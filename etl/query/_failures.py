@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from etl.errors import QueryError
-from etl.query._terminal import escape
+from etl.terminal import escape
 
 _LONGEST = 400
 

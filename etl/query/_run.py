@@ -18,8 +18,9 @@ def run_query(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.RecordBatch
     """The rows of one SELECT in DuckDB's dialect, with the types that Athena would give them.
 
     Athena has no integer wider than 64 bits and no timestamp finer than milliseconds, so a sum is int64 here and a time
-    `timestamp[ms]`. A column name that comes twice gets a number. Rows are computed as they are read: memory does not grow
-    with the result, and the connection can run nothing else until they are read. Raises `QueryError`, here or while reading.
+    `timestamp[ms]`. A column name that comes twice gets a number. Rows are computed as they are read: memory does not
+    grow with the result, and the connection can run nothing else until they are read or the reader is dropped. Raises
+    `QueryError`, here or while reading.
     """
     try:
         statements = connection.extract_statements(sql)

@@ -20,12 +20,12 @@ _UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\
 def column_texts(column: pa.Array[Any]) -> list[str | None]:
     r"""Each value as text, None for null.
 
-    Times are `YYYY-MM-DDTHH:MM:SS.mmmZ` (all times in a lake are UTC), dates ISO, decimals without an exponent, binary as
-    UTF-8 with bytes that are none as `\xff`, lists, structs and maps as JSON.
+    Times are `YYYY-MM-DDTHH:MM:SS.mmmZ` (all times in a lake are UTC), dates ISO, decimals without an exponent, binary
+    as UTF-8 with bytes that are none as `\xff`, lists, structs and maps as JSON.
     """
     kind = column.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return column.to_pylist()
+        return cast("list[str | None]", column.to_pylist())
     if pa.types.is_timestamp(kind):
         # Arrow prints milliseconds as the fraction of %S.
         times = cast(Any, column.cast(pa.timestamp("ms")))

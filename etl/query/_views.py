@@ -1,7 +1,7 @@
 """The lake's tables and views as DuckDB's SQL, with the names, columns and types they have on AWS.
 
-Text in, text out: what files there are and how they are read is `_connect`'s business, and it hands each table over as a
-relation (a `read_parquet` call, or the name of a registered dataset).
+Text in, text out: what files there are and how they are read is `_connect`'s business, and it hands each table over as
+a relation (a `read_parquet` call, or the name of a registered dataset).
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from etl.errors import QueryError
-from etl.query._terminal import cells, cut, escape
 from etl.query._texts import column_json, column_texts, dump
+from etl.terminal import cells, cut, escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,10 +27,10 @@ _SAMPLED = 1000
 def write_result(reader: pa.RecordBatchReader, *, format: Format, out: BinaryIO) -> int:
     """Write all rows to `out` and return how many there were; memory holds one batch at a time.
 
-    `table` is aligned text in which nothing can drive a terminal and long values are cut; the others keep the data as it
-    is. `csv` is RFC 4180 in UTF-8 with a header, null as nothing and an empty text as `""` (in a result of one column
-    both are `""`, since an empty line would be no row); formulas are not defused. `json` is one array of objects.
-    `parquet` is zstd. Raises `QueryError` if the query fails on the way, and whatever `out` raises.
+    `table` is aligned text in which nothing can drive a terminal and long values are cut; the others keep the data as
+    it is. `csv` is RFC 4180 in UTF-8 with a header, null as nothing and an empty text as `""` (in a result of one
+    column both are `""`, since an empty line would be no row); formulas are not defused. `json` is one array of
+    objects. `parquet` is zstd. Raises `QueryError` if the query fails on the way, and whatever `out` raises.
     """
     return _WRITERS[format](reader, out)
 

@@ -21,3 +21,5 @@ class LogSource:
     """A local path, or `s3://bucket/key`."""
     size: int
     version: str | None = None
+    modified_ns: int | None = None
+    """When a file was last written, in ns since 1970: with its size, what tells that it is still the listed one."""

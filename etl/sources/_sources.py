@@ -14,12 +14,11 @@ from etl.sources._log_source import LogSource
 def find_logs(sources: Iterable[str], *, exclude: str | None = None) -> Iterator[LogSource | SourceError]:
     """Log objects of paths, folders, globs and `s3://bucket/prefix`, each once; an error for what is not there.
 
-    `exclude` is the lake's address: a lake inside a folder of logs is not read as logs.
+    `exclude` is the lake's address: a lake among the logs is not read as logs. A source that lies in it still is.
     """
     seen: set[str] = set()
-    local_exclude = None if exclude is None or exclude.startswith("s3://") else Path(exclude)
     for source in sources:
-        for found in _find(source, local_exclude):
+        for found in _find(source, exclude):
             if isinstance(found, LogSource):
                 if found.source_key in seen:
                     continue
@@ -27,12 +26,13 @@ def find_logs(sources: Iterable[str], *, exclude: str | None = None) -> Iterator
             yield found
 
 
-def _find(source: str, exclude: Path | None) -> Iterator[LogSource | SourceError]:
+def _find(source: str, exclude: str | None) -> Iterator[LogSource | SourceError]:
+    in_s3 = exclude is not None and exclude.startswith("s3://")
     if source.startswith("s3://"):
         from etl.sources._s3 import find_s3_logs
 
-        return find_s3_logs(source)
-    return find_local_logs(source, exclude=exclude)
+        return find_s3_logs(source, exclude=exclude if in_s3 else None)
+    return find_local_logs(source, exclude=None if exclude is None or in_s3 else Path(exclude).resolve())
 
 
 def version_of(log: LogSource) -> str:

@@ -1,0 +1,48 @@
+# Everything a fresh machine needs is python3 (3.11 or newer, with venv), git and make; the rest is installed below .venv and .uv.
+PYTHON ?= python3
+UV = .uv/bin/uv
+BIN = .venv/bin
+
+.PHONY: help setup demo test lint bench docs lock clean
+
+help: ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+setup: .venv/.done ## the environment, exactly as locked
+
+.venv/.done: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer with venv is needed: apt-get install python3-venv, or make PYTHON=python3.12"; exit 1; }
+	test -x $(UV) || { $(PYTHON) -m venv .uv && .uv/bin/pip install --quiet uv==0.13.9; }
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
+	$(UV) pip sync --quiet --python .venv --require-hashes requirements.lock
+	$(UV) pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: setup ## the whole pipeline on generated logs, in ./demo-lake
+	$(BIN)/accesslake demo
+
+test: setup lint ## every suite but the benchmarks
+	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=
+	$(BIN)/coverage report --include="etl/parse/*,etl/schema.py" --fail-under=100 --show-missing --skip-covered
+
+lint: setup ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup ## the parser beside its alternatives (see benchmarks/README.md for the others)
+	$(UV) pip install --quiet --python .venv --group bench
+	$(BIN)/python -m benchmarks.run_parse
+
+docs: setup ## the pages that are made from the code
+	$(BIN)/python -c 'from etl.cli._docs import docs_commands; print(docs_commands(), end="")' > docs/commands.md
+	$(BIN)/python -c 'from etl.query import docs_queries; print(docs_queries(), end="")' > docs/queries.md
+
+lock: ## resolve the dependencies anew
+	$(UV) pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes \
+		--quiet --upgrade --output-file requirements.lock
+	sed -i "1,2c # Made by \`make lock\` with uv: every dependency for every supported Python, by hash." requirements.lock
+
+clean: ## remove the environments and the demo
+	rm -rf .venv .uv demo-lake demo-lake-logs build dist
