@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from etl.lake._layout import COMMITS, commit_key, name_of, plan_key, winner_key
-from etl.lake._store import ObjectStore
+from etl.errors import LakeMismatch
+from etl.lake._layout import COMMITS, batch_of_commit, plan_key, winner_key
+
+if TYPE_CHECKING:
+    from etl.lake._store import ObjectStore
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ class Winner:
     outputs: tuple[Output, ...]
     folded: Mapping[str, int]
     """Rows dropped because they stood twice, by the day their log object arrived."""
+    left_out: tuple[str, ...] = ()
+    """Keys of inputs that turned out not to be readable, although their footers are."""
 
     @property
     def rows(self) -> int:
@@ -81,33 +87,45 @@ class Commit:
 
 def read_plan(store: ObjectStore, batch: str) -> Plan:
     """The plan of a batch. Raises `ObjectNotFound`."""
-    found = json.loads(store.read(plan_key(batch)))
-    return Plan(found["batch"], _inputs(found["inputs"]), _inputs(found["left_out"]))
+    with _record(store, plan_key(batch)) as found:
+        return Plan(found["batch"], _inputs(found["inputs"]), _inputs(found["left_out"]))
 
 
 def read_winner(store: ObjectStore, batch: str) -> Winner:
     """The elected attempt of a batch. Raises `ObjectNotFound`."""
-    found = json.loads(store.read(winner_key(batch)))
-    return Winner(found["batch"], found["attempt"], _outputs(found["outputs"]), found["folded"])
+    with _record(store, winner_key(batch)) as found:
+        left_out = tuple(found["left_out"])
+        return Winner(found["batch"], found["attempt"], _outputs(found["outputs"]), found["folded"], left_out)
 
 
 def read_commits(store: ObjectStore) -> Iterator[Commit]:
     """All commits, oldest first."""
     for stored in store.list(COMMITS):
-        found = json.loads(store.read(commit_key(name_of(stored.key))))
-        yield Commit(
-            found["batch"],
-            _inputs(found["inputs"]),
-            _inputs(found["left_out"]),
-            _outputs(found["outputs"]),
-            found["folded"],
-            found["committed_at"],
-        )
+        if batch_of_commit(stored.key):
+            with _record(store, stored.key) as found:
+                commit = Commit(
+                    found["batch"],
+                    _inputs(found["inputs"]),
+                    _inputs(found["left_out"]),
+                    _outputs(found["outputs"]),
+                    found["folded"],
+                    found["committed_at"],
+                )
+            yield commit
 
 
 def create_record(store: ObjectStore, key: str, record: Plan | Winner | Commit) -> bool:
     """Write a record once; False if somebody was first, whose record then counts."""
     return store.create(key, json.dumps(asdict(record), indent=1).encode())
+
+
+@contextmanager
+def _record(store: ObjectStore, key: str) -> Iterator[dict[str, Any]]:
+    data = store.read(key)
+    try:
+        yield json.loads(data)
+    except (ValueError, KeyError, TypeError) as error:
+        raise LakeMismatch(f"{store.uri}/{key}", "is damaged, or of a newer format") from error
 
 
 def _inputs(found: list[dict[str, Any]]) -> tuple[Input, ...]:

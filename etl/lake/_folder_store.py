@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,7 +36,7 @@ class FolderStore:
         found = []
         folder = self.root / prefix.rpartition("/")[0]
         with _as_lake_errors(str(folder)):
-            for parent, _, names in os.walk(folder):
+            for parent, _, names in os.walk(folder, onerror=_raise_unless_gone):
                 for name in names:
                     path = Path(parent, name)
                     key = path.relative_to(self.root).as_posix()
@@ -51,7 +50,7 @@ class FolderStore:
 
     def read(self, key: str) -> bytes:
         """The object's bytes."""
-        with _as_lake_errors(key):
+        with _as_lake_errors(self.path(key)):
             return (self.root / key).read_bytes()
 
     def fetch(self, key: str, folder: Path) -> Path:
@@ -60,7 +59,7 @@ class FolderStore:
 
     def create(self, key: str, data: bytes) -> bool:
         """Create the object unless it exists; False if it does."""
-        with _as_lake_errors(key):
+        with _as_lake_errors(self.path(key)):
             temporary = self.scratch() / uuid.uuid4().hex
             try:
                 temporary.write_bytes(data)
@@ -70,7 +69,7 @@ class FolderStore:
 
     def move_in(self, key: str, file: Path) -> None:
         """Rename a file of the same file system (see `scratch`) to the object."""
-        with _as_lake_errors(key):
+        with _as_lake_errors(self.path(key)):
             target = self.root / key
             target.parent.mkdir(parents=True, exist_ok=True)
             _sync(file)
@@ -79,12 +78,12 @@ class FolderStore:
 
     def copy(self, source: str, target: str) -> bool:
         """Link `source` as `target` too, unless that exists."""
-        with _as_lake_errors(target):
+        with _as_lake_errors(self.path(target)):
             return self._link(self.root / source, target)
 
     def delete(self, key: str) -> None:
         """Remove the object if it is there."""
-        with _as_lake_errors(key):
+        with _as_lake_errors(self.path(key)):
             (self.root / key).unlink(missing_ok=True)
 
     def scratch(self) -> Path:
@@ -93,10 +92,6 @@ class FolderStore:
             folder = self.root / STAGING / "incoming"
             folder.mkdir(parents=True, exist_ok=True)
             return folder
-
-    def clear(self, prefix: str) -> None:
-        """Remove a whole folder of staging."""
-        shutil.rmtree(self.root / prefix, ignore_errors=True)
 
     def _link(self, file: Path, key: str) -> bool:
         """A hard link is the one step that both creates a whole file and fails if the name is taken."""
@@ -109,6 +104,12 @@ class FolderStore:
             return False
         _sync(target.parent)
         return True
+
+
+def _raise_unless_gone(error: OSError) -> None:
+    """A folder that is not there holds nothing; one that cannot be listed may hold anything."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -69,7 +70,9 @@ class Lake:
         return {name_of(stored.key): stored.key for stored in self._parquet(QUARANTINE)}
 
     def _parquet(self, prefix: str) -> list[StoredObject]:
-        return [stored for stored in self.store.list(prefix) if stored.key.endswith(".parquet")]
+        # Athena passes over hidden names too.
+        found = ((stored, name_of(stored.key)) for stored in self.store.list(prefix) if stored.key.endswith(".parquet"))
+        return [stored for stored, name in found if not name.startswith((".", "_"))]
 
     def _data_file(self, key: str, size: int) -> DataFile:
         return DataFile(self.store.path(key), day_of(key), size)
@@ -93,7 +96,10 @@ def open_lake(uri: str) -> Lake:
 def create_lake(uri: str) -> Lake:
     """Open the lake, or make one that keeps its state in files if there is none."""
     store = _store_at(uri)
-    store.create(LAKE_JSON, json.dumps({"format": _FORMAT, "state": _FILE_STATE}).encode())
+    try:
+        store.create(LAKE_JSON, json.dumps({"format": _FORMAT, "state": _FILE_STATE}).encode())
+    except ObjectNotFound as error:
+        raise LakeNotFound(uri, "no such bucket", hint="a lake is made in a bucket that exists") from error
     _check_identity(uri, store.read(LAKE_JSON))
     return Lake(store)
 
@@ -115,7 +121,9 @@ def _store_at(uri: str) -> ObjectStore:
         from etl.lake._s3_store import open_s3_store
 
         return open_s3_store(uri)
+    if not uri or "\0" in uri:
+        raise LakeUnusable(repr(uri), "names no folder", hint="a lake is a folder or s3://bucket/prefix")
     root = Path(uri)
-    if root.exists() and not root.is_dir():
+    if os.path.lexists(root) and not os.path.isdir(root):
         raise LakeUnusable(uri, "is a file", hint="a lake is a folder or s3://bucket/prefix")
-    return FolderStore(root.resolve())
+    return FolderStore(Path(os.path.realpath(root)))

@@ -69,6 +69,12 @@ def next_batch(batch: str) -> str:
     return f"{int(batch or '0') + 1:0{_BATCH_DIGITS}d}"
 
 
+def batch_of_commit(key: str) -> str:
+    """The batch that a key under `COMMITS` commits, `""` if it is none: an editor's copy of a commit must not count twice."""
+    batch = name_of(key)
+    return batch if key == commit_key(batch) and re.fullmatch(f"[0-9]{{{_BATCH_DIGITS}}}", batch) else ""
+
+
 def name_of(key: str) -> str:
     """File name of a key, without folder and ending."""
     return key.rsplit("/", 1)[-1].rsplit(".", 1)[0]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from etl.errors import LakeUnusable, ObjectNotFound
+from etl.errors import LakeUnusable, ObjectNotFound, first_line
 from etl.lake._store import StoredObject
 
 if TYPE_CHECKING:
@@ -36,7 +38,6 @@ class S3Store:
     bucket: str
     prefix: str
     """Without a slash at its end; may be empty."""
-    _scratch: list[tempfile.TemporaryDirectory[str]] = field(default_factory=list, repr=False)
 
     @property
     def uri(self) -> str:
@@ -74,14 +75,14 @@ class S3Store:
 
     def read(self, key: str) -> bytes:
         """The object's bytes."""
-        with _as_lake_errors(key):
+        with _as_lake_errors(f"{self.uri}/{key}"):
             return self.client.get_object(Bucket=self.bucket, Key=self._full(key))["Body"].read()
 
     def fetch(self, key: str, folder: Path) -> Path:
         """A copy of the object in `folder`, under its own key."""
         file = folder / key
         file.parent.mkdir(parents=True, exist_ok=True)
-        with _as_lake_errors(key):
+        with _as_lake_errors(f"{self.uri}/{key}"):
             self.client.download_file(self.bucket, self._full(key), str(file))
         return file
 
@@ -89,7 +90,7 @@ class S3Store:
         """Create the object unless it exists; False if it does. A conflict with a rival's put is tried again."""
         for remaining in reversed(range(_CONFLICT_TRIES)):
             try:
-                with _as_lake_errors(key):
+                with _as_lake_errors(f"{self.uri}/{key}"):
                     self.client.put_object(Bucket=self.bucket, Key=self._full(key), Body=data, IfNoneMatch="*")
                 return True
             except LakeUnusable as error:
@@ -102,7 +103,7 @@ class S3Store:
 
     def move_in(self, key: str, file: Path) -> None:
         """Upload a file; an object appears only when it is whole."""
-        with _as_lake_errors(key):
+        with _as_lake_errors(f"{self.uri}/{key}"):
             self.client.upload_file(str(file), self.bucket, self._full(key))
         file.unlink()
 
@@ -112,19 +113,19 @@ class S3Store:
 
     def delete(self, key: str) -> None:
         """Remove the object if it is there."""
-        with _as_lake_errors(key):
+        with _as_lake_errors(f"{self.uri}/{key}"):
             self.client.delete_object(Bucket=self.bucket, Key=self._full(key))
 
     def scratch(self) -> Path:
-        """A temporary local folder, gone with the process."""
-        if not self._scratch:
-            self._scratch.append(tempfile.TemporaryDirectory(prefix="accesslake-"))
-        return Path(self._scratch[0].name)
+        """A temporary local folder, gone with the store."""
+        return self._scratch
 
-    def clear(self, prefix: str) -> None:
-        """Remove all objects under a prefix of staging."""
-        for stored in list(self.list(prefix)):
-            self.delete(stored.key)
+    @cached_property
+    def _scratch(self) -> Path:
+        with _as_lake_errors(tempfile.gettempdir()):
+            folder = Path(tempfile.mkdtemp(prefix="accesslake-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return folder
 
     def _full(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
@@ -141,7 +142,9 @@ def _as_lake_errors(subject: str) -> Iterator[None]:
     except (ClientError, BotoCoreError) as error:
         if _code(error) in _MISSING:
             raise ObjectNotFound(subject, "no such object or bucket") from error
-        raise LakeUnusable(subject, str(error)) from error
+        raise LakeUnusable(subject, first_line(error)) from error
+    except OSError as error:
+        raise LakeUnusable(subject, error.strerror or str(error)) from error
 
 
 def open_s3_store(uri: str) -> S3Store:

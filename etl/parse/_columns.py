@@ -9,10 +9,10 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
+from etl.parse._arrays import repeat_text, spans_to_array, texts_to_array, values_to_array
 from etl.parse._cuts import TEXT_PLACES, Bytes, Cuts, Ints
 from etl.parse._exact import AMBIGUOUS, CLEAN, NUMBERS, SHORT
 from etl.parse._keys import decode_keys
-from etl.parse._values import spans_to_array, values_to_array
 from etl.schema import WIRE_FIELDS
 
 _EPOCH: Final = date(1970, 1, 1)
@@ -62,7 +62,7 @@ def build_added_columns(
         _extra_fields(chunk, cuts, rows),
         _parse_statuses(cuts, rows),
         _raw_lines(rows),
-        pa.repeat(pa.scalar(source_key, pa.string()), count),
+        repeat_text(source_key, count),
         values_to_array(rows.lines + first_line_no, None, pa.int64()),
         _event_dates(cuts.time_ms[rows.lines]),
     ]
@@ -78,7 +78,7 @@ def _extra_fields(chunk: Bytes, cuts: Cuts, rows: Rows) -> pa.Array:
 
 
 def _parse_statuses(cuts: Cuts, rows: Rows) -> pa.Array:
-    statuses = pa.array([CLEAN, SHORT, AMBIGUOUS])
+    statuses = texts_to_array([CLEAN, SHORT, AMBIGUOUS], pa.string())
     code = cuts.short[rows.lines].astype(np.int8)
     if not rows.ambiguous and not code.any():
         return pa.repeat(statuses[0], len(code))
@@ -95,14 +95,12 @@ def _raw_lines(rows: Rows) -> pa.Array:
     places = np.searchsorted(rows.lines, kept)
     indices[places] = np.arange(len(kept))
     present[places] = True
-    values = pa.array([rows.raw_lines[line] for line in kept.tolist()], pa.string())
+    values = texts_to_array([rows.raw_lines[line] for line in kept.tolist()], pa.string())
     return values.take(values_to_array(indices, present, pa.int32()))
 
 
 def _event_dates(time_ms: Ints) -> pa.Array:
     """UTC days as `YYYY-MM-DD`; the few distinct ones are formatted once."""
-    if not len(time_ms):
-        return pa.array([], pa.string())
     days, code = np.unique(time_ms // _DAY_MS, return_inverse=True)
-    names = pa.array([(_EPOCH + timedelta(days=day)).isoformat() for day in days.tolist()])
+    names = texts_to_array([(_EPOCH + timedelta(days=day)).isoformat() for day in days.tolist()], pa.string())
     return names.take(values_to_array(code, None, pa.int64()))

@@ -9,6 +9,8 @@ from urllib.parse import unquote_to_bytes
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from etl.parse._arrays import texts_to_array
+
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _ENCODED_ONCE: Final = ("S3.", "BATCH.")
 
@@ -26,21 +28,25 @@ def decode_key(key: str, operation: str | None) -> str | None:
 
 def decode_keys(keys: pa.StringArray, operations: pa.StringArray) -> pa.StringArray:
     """`decode_key` for whole columns; keys in which nothing is encoded are taken over, the others decoded once each."""
-    once = pc.or_kleene(*(pc.starts_with(operations, prefix) for prefix in _ENCODED_ONCE)).fill_null(False)
+    once = _false_if_null(pc.or_kleene(*(pc.starts_with(operations, prefix) for prefix in _ENCODED_ONCE)))
     encoded = pc.match_substring(keys, "%")
     if pc.any(once).as_py():
         encoded = pc.or_kleene(encoded, pc.and_kleene(once, pc.match_substring(keys, "+")))
-    encoded = encoded.fill_null(False)
+    encoded = _false_if_null(encoded)
     if not pc.any(encoded).as_py():
         return keys
     once = once.filter(encoded)
     distinct = keys.filter(encoded).dictionary_encode()
     texts = distinct.dictionary.to_pylist()
-    decoded = pa.array([_decode_twice(text) for text in texts], pa.string()).take(distinct.indices)
+    decoded = texts_to_array([_decode_twice(text) for text in texts], pa.string()).take(distinct.indices)
     if pc.any(once).as_py():
-        decoded_once = pa.array([_decode_once(text) for text in texts], pa.string()).take(distinct.indices)
+        decoded_once = texts_to_array([_decode_once(text) for text in texts], pa.string()).take(distinct.indices)
         decoded = pc.if_else(once, decoded_once, decoded)
     return pc.replace_with_mask(keys, encoded, decoded)
+
+
+def _false_if_null(mask: pa.BooleanArray) -> pa.BooleanArray:
+    return pc.and_kleene(mask, pc.is_valid(mask))
 
 
 def _decode_once(key: str) -> str | None:

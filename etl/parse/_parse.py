@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 
 from etl.errors import NotALog
+from etl.parse._arrays import repeat_text, texts_to_array, values_to_array
 from etl.parse._chunk import Tokenizer, leave_uncut, read_chunk
 from etl.parse._columns import build_added_columns, build_wire_columns
 from etl.parse._tokenize import tokenize
@@ -40,12 +42,12 @@ def parse(data: bytes, *, source_key: str) -> Parsed:
 
     `source_key` names the object in the result. Never raises for what a line holds, whatever it is.
     """
-    return _concat(_parse_parts([data], source_key=source_key, tokenizer=tokenize))
+    return _parse_whole(data, source_key=source_key, tokenizer=tokenize)
 
 
 def parse_exact(data: bytes, *, source_key: str) -> Parsed:
     """As `parse`, with the exact reader for every line: the definition that the fast path is held against."""
-    return _concat(_parse_parts([data], source_key=source_key, tokenizer=leave_uncut))
+    return _parse_whole(data, source_key=source_key, tokenizer=leave_uncut)
 
 
 def parse_stream(parts: Iterable[bytes], *, source_key: str) -> Iterator[Parsed]:
@@ -59,18 +61,19 @@ def parse_stream(parts: Iterable[bytes], *, source_key: str) -> Iterator[Parsed]
 def parse_fields(data: bytes) -> pa.Table:
     """Only the 27 fields of the lines that are rows: what the speed of other parsers is compared with."""
     schema = arrow_schema(WIRE_FIELDS)
-    chunks = (read_chunk(chunk, tokenize) for chunk in _whole_lines([data], source_key="-"))
-    tables = [pa.table(build_wire_columns(read.text, read.cuts, read.rows), schema) for read in chunks]
-    return pa.concat_tables([schema.empty_table(), *tables])
+    chunks = (read_chunk(chunk, tokenize) for chunk in _whole_lines([data or b"\n"], source_key="-"))
+    tables = [
+        pa.Table.from_arrays(build_wire_columns(read.text, read.cuts, read.rows), schema=schema) for read in chunks
+    ]
+    return pa.concat_tables(tables)
 
 
-def _concat(parts: Iterator[Parsed]) -> Parsed:
-    found = list(parts)
-    if len(found) == 1:
-        return found[0]
+def _parse_whole(data: bytes, *, source_key: str, tokenizer: Tokenizer) -> Parsed:
+    parts = list(_parse_parts([data or b"\n"], source_key=source_key, tokenizer=tokenizer))
+    if len(parts) == 1:
+        return parts[0]
     return Parsed(
-        pa.concat_tables([SCHEMA.empty_table(), *(part.table for part in found)]),
-        pa.concat_tables([QUARANTINE_SCHEMA.empty_table(), *(part.quarantine for part in found)]),
+        pa.concat_tables([part.table for part in parts]), pa.concat_tables([part.quarantine for part in parts])
     )
 
 
@@ -82,13 +85,17 @@ def _parse_parts(parts: Iterable[bytes], *, source_key: str, tokenizer: Tokenize
         added = build_added_columns(
             read.text, read.cuts, read.rows, wire, source_key=source_key, first_line_no=first_line_no
         )
-        quarantine = {
-            "source_key": [source_key] * len(read.rejected),
-            "line_no": [first_line_no + rejected.line for rejected in read.rejected],
-            "reason": [rejected.reason for rejected in read.rejected],
-            "raw_line": [rejected.raw_line for rejected in read.rejected],
-        }
-        yield Parsed(pa.table([*wire, *added], SCHEMA), pa.table(quarantine, QUARANTINE_SCHEMA))
+        line_nos = np.array([first_line_no + rejected.line for rejected in read.rejected], np.int64)
+        quarantine = [
+            repeat_text(source_key, len(line_nos)),
+            values_to_array(line_nos, None, pa.int64()),
+            texts_to_array([rejected.reason for rejected in read.rejected], pa.string()),
+            texts_to_array([rejected.raw_line for rejected in read.rejected], pa.binary()),
+        ]
+        yield Parsed(
+            pa.Table.from_arrays([*wire, *added], schema=SCHEMA),
+            pa.Table.from_arrays(quarantine, schema=QUARANTINE_SCHEMA),
+        )
         first_line_no += len(read.cuts.line_starts)
 
 

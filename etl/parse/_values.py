@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from etl.parse._arrays import spans_to_array
 from etl.parse._cuts import Bools, Bytes, Ints
 from etl.parse._exact import OPERATION
 from etl.parse._time import MONTHS, S3_LAUNCH_MS
@@ -130,29 +131,7 @@ def are_operations(chunk: Bytes, start: Ints, end: Ints) -> Bools:
     names = spans_to_array(pa.py_buffer(chunk), start, end, None, pa.binary())
     encoded = names.dictionary_encode()
     shaped = np.array([OPERATION.fullmatch(name) is not None for name in encoded.dictionary.to_pylist()], np.bool_)
-    codes: Ints = encoded.indices.to_numpy(zero_copy_only=False)
-    return shaped[codes]
-
-
-def spans_to_array(data: pa.Buffer, start: Ints, end: Ints, present: Bools | None, kind: pa.DataType) -> pa.Array:
-    """The bytes of ascending spans as a binary or string array; null where not `present`.
-
-    The offsets start, end, start, end... make one array of fields and gaps without copying; taking every second entry copies
-    the fields together, in Arrow's own code.
-    """
-    count = len(start)
-    offsets = np.empty(2 * count + 1, np.int32)
-    offsets[0:-1:2] = start
-    offsets[1::2] = end
-    offsets[-1] = len(data)
-    fields_and_gaps = pa.Array.from_buffers(kind, 2 * count, [None, pa.py_buffer(offsets), data], 0)
-    return fields_and_gaps.take(values_to_array(np.arange(0, 2 * count, 2, dtype=np.int32), present, pa.int32()))
-
-
-def values_to_array(values: npt.NDArray[np.generic], present: Bools | None, kind: pa.DataType) -> pa.Array:
-    """A primitive array over the values' own memory; null where not `present`.
-
-    Not `pyarrow.array`: that imports pandas where it is installed, a second of start-up for nothing.
-    """
-    validity = None if present is None else pa.py_buffer(np.packbits(present, bitorder="little"))
-    return pa.Array.from_buffers(kind, len(values), [validity, pa.py_buffer(np.ascontiguousarray(values))])
+    # Not `to_numpy`: that imports pandas where it is installed, a second of start-up for nothing.
+    codes = np.frombuffer(encoded.indices.buffers()[1], np.int32, len(start))
+    shapes: Bools = shaped[codes]
+    return shapes

@@ -250,6 +250,7 @@ _REWRITES: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.ArgMin: _max_by,
     exp.ArraySlice: _slice,
     exp.Cast: _cast,
+    exp.CountIf: _count_if,
     exp.DateAdd: _stay_date,
     exp.DateDiff: _date_diff,
     exp.DateTrunc: _stay_date,

@@ -16,6 +16,8 @@ from etl.schema import QUARANTINE_SCHEMA, SCHEMA
 
 ROWS_PER_GROUP: Final = 100_000
 """Rows held in memory before they are written: some 70 MB of text."""
+BYTES_PER_GROUP: Final = 1 << 27
+"""Bytes held before they are written: a client chooses how long its lines are."""
 _DICTIONARY: Final = [
     name
     for name in SCHEMA.names
@@ -77,15 +79,17 @@ class _Grouped:
         self.written = 0
         self._pending: list[pa.Table] = []
         self._rows = 0
+        self._bytes = 0
 
     def add(self, table: pa.Table) -> None:
         self._pending.append(table)
         self._rows += table.num_rows
-        if self._rows >= ROWS_PER_GROUP:
+        self._bytes += table.nbytes
+        if self._rows >= ROWS_PER_GROUP or self._bytes >= BYTES_PER_GROUP:
             self.flush()
 
     def flush(self) -> None:
         if self._rows:
             self.writer.write_table(pa.concat_tables(self._pending), row_group_size=self._rows)
             self.written += self._rows
-        self._pending, self._rows = [], 0
+        self._pending, self._rows, self._bytes = [], 0, 0

@@ -1,0 +1,51 @@
+"""Arrow arrays over memory that we have already.
+
+`pyarrow.array`, `pyarrow.scalar` and `to_numpy` import pandas where it is installed: a second of start-up, and memory, for
+nothing. These do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from etl.parse._cuts import Bools, Ints
+
+
+def spans_to_array(data: pa.Buffer, start: Ints, end: Ints, present: Bools | None, kind: pa.DataType) -> pa.Array:
+    """The bytes of ascending spans as a binary or string array; null where not `present`.
+
+    The offsets start, end, start, end... make one array of fields and gaps without copying; taking every second entry copies
+    the fields together, in Arrow's own code.
+    """
+    count = len(start)
+    offsets = np.empty(2 * count + 1, np.int32)
+    offsets[0:-1:2] = start
+    offsets[1::2] = end
+    offsets[-1] = len(data)
+    fields_and_gaps = pa.Array.from_buffers(kind, 2 * count, [None, pa.py_buffer(offsets), data], 0)
+    return fields_and_gaps.take(values_to_array(np.arange(0, 2 * count, 2, dtype=np.int32), present, pa.int32()))
+
+
+def values_to_array(values: npt.NDArray[np.generic], present: Bools | None, kind: pa.DataType) -> pa.Array:
+    """A primitive array over the values' own memory; null where not `present`."""
+    validity = None if present is None else pa.py_buffer(np.packbits(present, bitorder="little"))
+    return pa.Array.from_buffers(kind, len(values), [validity, pa.py_buffer(np.ascontiguousarray(values))])
+
+
+def texts_to_array(texts: Sequence[str | bytes | None], kind: pa.DataType) -> pa.Array:
+    """A string or binary array of Python values."""
+    encoded = [text.encode() if isinstance(text, str) else text or b"" for text in texts]
+    offsets = np.zeros(len(encoded) + 1, np.int32)
+    np.cumsum([len(text) for text in encoded], out=offsets[1:])
+    present = np.array([text is not None for text in texts], np.bool_)
+    validity = pa.py_buffer(np.packbits(present, bitorder="little"))
+    return pa.Array.from_buffers(kind, len(encoded), [validity, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))])
+
+
+def repeat_text(text: str, count: int) -> pa.StringArray:
+    """The same text, `count` times."""
+    return pa.repeat(texts_to_array([text], pa.string())[0], count)
