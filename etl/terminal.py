@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
-_ESCAPED = {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}
+_ESCAPED = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Unicode categories that draw nothing themselves: controls, format and bidirectional marks, surrogates, unassigned."""
 _WIDE = {"F", "W"}
 _COMBINING = {"Mn", "Me"}

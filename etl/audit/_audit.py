@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from etl.compact import inspect_inputs
-from etl.lake import Lake, open_lake, read_commits
-from etl.lake._layout import COMPACTED, QUARANTINE, day_of
+from etl.lake import Input, Lake, open_lake, read_commits
+from etl.lake._layout import COMPACTED, day_of, name_of, next_batch
 
 
 @dataclass
@@ -21,9 +21,30 @@ class _Day:
     rows: int = 0
     quarantined: int = 0
     folded: int = 0
-    stored_quarantined: int = 0
     unreadable: int = 0
     event_days: set[str] = field(default_factory=set)
+    quarantine_holds: bool = True
+
+
+@dataclass
+class _Counts:
+    """What the audit finds on its way through the lake."""
+
+    days: dict[str, _Day] = field(default_factory=lambda: defaultdict(_Day))
+    event_days: set[str] = field(default_factory=set)
+    problems: list[str] = field(default_factory=list)
+    inputs: list[Input] = field(default_factory=list)
+    """Raw objects that are readable, or were when they were compacted."""
+
+    def add(self, item: Input) -> _Day:
+        """Count a raw object on the day it arrived."""
+        day = self.days[day_of(item.key)]
+        day.log_objects += 1
+        day.lines += item.lines
+        day.rows += item.rows
+        day.quarantined += item.quarantined
+        self.inputs.append(item)
+        return day
 
 
 @dataclass(frozen=True)
@@ -55,97 +76,112 @@ class Audit:
 
 
 def audit(lake: str, *, now: datetime | None = None) -> Audit:
-    """Count every line of a lake: what came in, and where it is now."""
+    """Count every line of a lake: what came in, and where it is now.
+
+    Footers are read, and no rows: a byte that changed within a row is not found.
+    """
     opened = open_lake(lake)
-    days: dict[str, _Day] = defaultdict(_Day)
-    problems: list[str] = []
-    event_days: set[str] = set()
-    _count_committed(opened, days, event_days, problems)
-    _count_raw(opened, days, event_days, problems)
-    _count_quarantined(opened, days, problems)
-    audited = []
-    for day, found in sorted(days.items()):
-        ok = found.lines == found.rows + found.quarantined + found.folded and not found.unreadable
-        if found.stored_quarantined != found.quarantined:
-            ok = False
-            problems.append(
-                f"{day}: {found.quarantined} lines were quarantined, {found.stored_quarantined} are in quarantine/"
-            )
-        lag = (date.fromisoformat(day) - date.fromisoformat(min(found.event_days))).days if found.event_days else None
-        audited.append(
-            AuditedDay(
-                day,
-                found.log_objects,
-                found.lines,
-                found.rows,
-                found.quarantined,
-                found.folded,
-                found.unreadable,
-                lag,
-                ok,
-            )
-        )
-    today = (now or datetime.now(UTC)).strftime("%Y-%m-%d")
+    counts = _Counts()
+    _count_committed(opened, counts)
+    _count_raw(opened, counts)
+    _hold_against_quarantine(opened, counts)
+    days = tuple(_audited(day, found) for day, found in sorted(counts.days.items()))
+    today = (now or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%d")
     return Audit(
-        ok=all(day.ok for day in audited) and not problems,
-        days=tuple(audited),
-        days_beyond_today=tuple(sorted(day for day in event_days if day > today)),
-        problems=tuple(problems),
+        ok=all(day.ok for day in days) and not counts.problems,
+        days=days,
+        days_beyond_today=tuple(sorted(day for day in counts.event_days if day > today)),
+        problems=tuple(counts.problems),
     )
 
 
-def _count_committed(lake: Lake, days: dict[str, _Day], event_days: set[str], problems: list[str]) -> None:
-    stored = {item.key for item in lake.store.list(COMPACTED)}
+def _audited(day: str, found: _Day) -> AuditedDay:
+    lines_hold = found.lines == found.rows + found.quarantined + found.folded
+    return AuditedDay(
+        day,
+        found.log_objects,
+        found.lines,
+        found.rows,
+        found.quarantined,
+        found.folded,
+        found.unreadable,
+        _lag_days(day, found.event_days),
+        lines_hold and found.quarantine_holds and not found.unreadable,
+    )
+
+
+def _lag_days(day: str, event_days: set[str]) -> int | None:
+    try:
+        return (date.fromisoformat(day) - date.fromisoformat(min(event_days))).days
+    except ValueError:
+        return None  # no events, or a raw object in a folder that is no day
+
+
+def _count_committed(lake: Lake, counts: _Counts) -> None:
+    stored = {item.key: item.size for item in lake.store.list(COMPACTED)}
+    last = ""
     for commit in read_commits(lake.store):
-        rows_in = rows_out = 0
+        if commit.batch != next_batch(last):
+            counts.problems.append(f"batch {next_batch(last)}: its commit is missing, batch {commit.batch} has one")
+        last = commit.batch
         for item in commit.inputs:
-            day = days[day_of(item.key)]
-            day.log_objects += 1
-            day.lines += item.lines
-            day.quarantined += item.quarantined
-            day.rows += item.rows
-            rows_in += item.rows
+            counts.add(item)
         for item in commit.left_out:
-            days[day_of(item.key)].unreadable += 1
-            problems.append(f"{item.key}: cannot be read and is left out of batch {commit.batch}")
-        for name, folded in commit.folded.items():
-            days[name].folded += folded
-            days[name].rows -= folded
+            counts.days[day_of(item.key)].unreadable += 1
+            counts.problems.append(f"{item.key}: cannot be read and is left out of batch {commit.batch}")
+        for day, folded in commit.folded.items():
+            counts.days[day].folded += folded
+            counts.days[day].rows -= folded
+        rows_in = sum(item.rows for item in commit.inputs)
+        rows_out = 0
         for output in commit.outputs:
-            event_days.add(day_of(output.key))
+            counts.event_days.add(day_of(output.key))
             rows = _rows(lake, output.key) if output.key in stored else None
             if rows != output.rows:
-                held = "is missing" if rows is None else f"holds {rows} rows"
-                problems.append(f"{output.key}: {held}, {output.rows} were committed")
+                held = (
+                    f"holds {rows} rows"
+                    if rows is not None
+                    else "cannot be read"
+                    if output.key in stored
+                    else "is missing"
+                )
+                counts.problems.append(f"{output.key}: {held}, {output.rows} rows were committed")
+            elif stored[output.key] != output.size:
+                counts.problems.append(f"{output.key}: is not the file that was committed")
             rows_out += rows or 0
         folded_rows = sum(commit.folded.values())
         if rows_in != rows_out + folded_rows:
-            problems.append(f"batch {commit.batch}: {rows_in} rows in, {rows_out} in its files, {folded_rows} folded")
+            counts.problems.append(
+                f"batch {commit.batch}: {rows_in} rows in, {rows_out} in its files, {folded_rows} folded"
+            )
 
 
-def _count_raw(lake: Lake, days: dict[str, _Day], event_days: set[str], problems: list[str]) -> None:
+def _count_raw(lake: Lake, counts: _Counts) -> None:
     readable, unreadable = inspect_inputs(lake.store, lake.uncompacted())
     for item in readable:
-        day = days[day_of(item.key)]
-        day.log_objects += 1
-        day.lines += item.lines
-        day.rows += item.rows
-        day.quarantined += item.quarantined
         found = _event_days(lake, item.key)
-        day.event_days |= found
-        event_days |= found
+        counts.add(item).event_days |= found
+        counts.event_days |= found
     for item in unreadable:
-        days[day_of(item.key)].unreadable += 1
-        problems.append(f"{item.key}: cannot be read")
+        counts.days[day_of(item.key)].unreadable += 1
+        counts.problems.append(f"{item.key}: cannot be read")
 
 
-def _count_quarantined(lake: Lake, days: dict[str, _Day], problems: list[str]) -> None:
-    for stored in lake.store.list(QUARANTINE):
-        rows = _rows(lake, stored.key)
+def _hold_against_quarantine(lake: Lake, counts: _Counts) -> None:
+    """Every quarantined line is stored. By log object: a run that was interrupted may have put them on an earlier day."""
+    stored: dict[str, list[int]] = defaultdict(list)
+    for key in lake.quarantined_keys():
+        rows = _rows(lake, key)
         if rows is None:
-            problems.append(f"{stored.key}: cannot be read")
-        else:
-            days[day_of(stored.key)].stored_quarantined += rows
+            counts.problems.append(f"{key}: cannot be read")
+        stored[name_of(key)].append(rows or 0)
+    for item in counts.inputs:
+        found = stored.get(name_of(item.key), [0])
+        if set(found) != {item.quarantined}:
+            counts.days[day_of(item.key)].quarantine_holds = False
+            counts.problems.append(
+                f"{item.key}: {item.quarantined} of its lines were quarantined, {min(found)} are in quarantine/"
+            )
 
 
 def _rows(lake: Lake, key: str) -> int | None:
@@ -159,11 +195,11 @@ def _event_days(lake: Lake, key: str) -> set[str]:
     """Oldest and newest event day of a raw object, from its statistics."""
     metadata = pq.read_metadata(lake.store.path(key), filesystem=lake.store.filesystem)
     names = [metadata.schema.column(place).name for place in range(metadata.num_columns)]
+    if "event_date" not in names:
+        return set()
     found = set()
     for group in range(metadata.num_row_groups):
-        statistics = (
-            metadata.row_group(group).column(names.index("event_date")).statistics if "event_date" in names else None
-        )
+        statistics = metadata.row_group(group).column(names.index("event_date")).statistics
         if statistics is not None and statistics.has_min_max:
             found |= {statistics.min, statistics.max}
     return found

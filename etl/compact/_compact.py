@@ -65,12 +65,12 @@ def compact(
     collected = collect(opened, now=moment, grace=grace)
     return Compacted(
         plan.batch,
-        sum(item.rows for item in plan.inputs),
+        winner.rows + winner.duplicates,
         winner.rows,
         winner.duplicates,
         len(winner.outputs),
         sum(output.size for output in winner.outputs),
-        tuple(item.key for item in plan.left_out),
+        tuple(sorted([*(item.key for item in plan.left_out), *winner.left_out])),
         collected,
     )
 
@@ -117,7 +117,9 @@ def publish(lake: Lake, winner: Winner) -> None:
 
 def commit(lake: Lake, plan: Plan, winner: Winner, *, now: datetime) -> None:
     """Make the batch visible: one object, created once. If it exists, an equal run was first."""
-    record = Commit(plan.batch, plan.inputs, plan.left_out, winner.outputs, winner.folded, now.isoformat())
+    inputs = tuple(item for item in plan.inputs if item.key not in winner.left_out)
+    left_out = (*plan.left_out, *(item for item in plan.inputs if item.key in winner.left_out))
+    record = Commit(plan.batch, inputs, left_out, winner.outputs, winner.folded, now.astimezone(UTC).isoformat())
     create_record(lake.store, commit_key(plan.batch), record)
 
 

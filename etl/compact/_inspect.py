@@ -2,34 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from etl.errors import ObjectNotFound
 from etl.lake import Input, ObjectStore, StoredObject
-from etl.schema import RAW_TABLE_FIELDS
+from etl.schema import RAW_TABLE_FIELDS, Kind
 from etl.sinks import LINES_METADATA, QUARANTINED_METADATA
 
-_OPTIONAL = {"object_key"}
+_OPTIONAL: Final = frozenset({"object_key"})
+_IS_OF_KIND: Final[dict[Kind, Callable[[pa.DataType], bool]]] = {
+    Kind.STRING: lambda type_: pa.types.is_string(type_) or pa.types.is_large_string(type_),
+    Kind.INT: pa.types.is_integer,
+    Kind.BIGINT: pa.types.is_integer,
+    Kind.TIMESTAMP: pa.types.is_timestamp,
+}
 
 
 def inspect_inputs(store: ObjectStore, objects: Iterable[StoredObject]) -> tuple[list[Input], list[Input]]:
-    """The readable and the unreadable of these raw objects."""
-    readable: list[Input] = []
-    unreadable: list[Input] = []
-    needed = {field.name for field in RAW_TABLE_FIELDS} - _OPTIONAL
+    """The readable and the unreadable of these raw objects.
+
+    What is unreadable is hidden from every reader once a batch leaves it out, so the store's own trouble is an exception
+    (`LakeUnusable`) and never taken for a damaged object.
+    """
+    readable, unreadable = [], []
     for stored in objects:
         try:
-            metadata = pq.read_metadata(store.path(stored.key), filesystem=store.filesystem)
-        except (pa.ArrowInvalid, OSError):
+            metadata = _read_footer(store, stored.key)
+        except ObjectNotFound:
+            continue  # deleted since it was listed
+        if metadata is None or not _has_columns(metadata.schema.to_arrow_schema()):
             unreadable.append(Input(stored.key, stored.etag, stored.size, 0, 0, 0))
             continue
-        names = {metadata.schema.column(i).name for i in range(metadata.num_columns)}
         counts = metadata.metadata or {}
         rows = metadata.num_rows
         quarantined = int(counts.get(QUARANTINED_METADATA, 0))
         lines = int(counts.get(LINES_METADATA, rows + quarantined))
-        item = Input(stored.key, stored.etag, stored.size, rows, lines, quarantined)
-        (readable if needed <= names else unreadable).append(item)
+        readable.append(Input(stored.key, stored.etag, stored.size, rows, lines, quarantined))
     return readable, unreadable
+
+
+def is_readable(store: ObjectStore, key: str) -> bool:
+    """Whether all of a raw object is there and can be read. Raises `LakeUnusable` for the store's own trouble."""
+    try:
+        data = store.read(key)
+        with pq.ParquetFile(pa.BufferReader(data)) as file:
+            file.read()
+    except (ObjectNotFound, pa.ArrowInvalid, OSError):
+        return False
+    return True
+
+
+def _read_footer(store: ObjectStore, key: str) -> pq.FileMetaData | None:
+    """The object's footer; None if it has none."""
+    try:
+        return pq.read_metadata(store.path(key), filesystem=store.filesystem)
+    except (pa.ArrowInvalid, OSError):
+        # Both a damaged object and a failing store end here; reading the bytes tells which it is.
+        data = store.read(key)
+    try:
+        return pq.read_metadata(pa.BufferReader(data))
+    except (pa.ArrowInvalid, OSError):
+        return None
+
+
+def _has_columns(found: pa.Schema) -> bool:
+    return all(
+        _IS_OF_KIND[field.kind](found.field(field.name).type) if field.name in found.names else field.name in _OPTIONAL
+        for field in RAW_TABLE_FIELDS
+    )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from etl.errors import RowsNotConserved
+from etl.errors import RowsNotConserved, first_line
 from etl.lake import Lake, Plan, Winner
 from etl.lake._layout import day_of, staged_key
 from etl.schema import COMPACTED_SCHEMA
@@ -14,12 +15,15 @@ from etl.schema import COMPACTED_SCHEMA
 
 def verify(lake: Lake, plan: Plan, winner: Winner) -> None:
     """Hold an attempt's files against its plan. Raises `RowsNotConserved`."""
-    rows_in = sum(item.rows for item in plan.inputs)
+    rows_in = sum(item.rows for item in plan.inputs if item.key not in winner.left_out)
     rows_out = 0
     place = COMPACTED_SCHEMA.get_field_index("request_time")
     for output in winner.outputs:
         staged = staged_key(plan.batch, winner.attempt, output.key)
-        metadata = pq.read_metadata(lake.store.path(staged), filesystem=lake.store.filesystem)
+        try:
+            metadata = pq.read_metadata(lake.store.path(staged), filesystem=lake.store.filesystem)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise RowsNotConserved(staged, f"cannot be read: {first_line(error)}") from error
         if metadata.num_rows != output.rows or not metadata.schema.to_arrow_schema().equals(COMPACTED_SCHEMA):
             raise RowsNotConserved(staged, "is not what was written")
         rows_out += metadata.num_rows

@@ -5,12 +5,13 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Final
 
-from etl.errors import SourceError
+from etl.errors import LakeUnusable, SourceError
 from etl.ingest._object import IngestedObject, ingest_object
 from etl.lake import Lake, create_lake, open_lake
 from etl.sources import LogSource, find_logs
@@ -59,7 +60,7 @@ def ingest(
     opened = create_lake(lake)
     setting = _Setting(
         opened.uri,
-        (now or datetime.now(UTC)).strftime("%Y-%m-%d"),
+        (now or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%d"),
         frozenset(opened.ingested_names()),
         frozenset(opened.quarantined_names()),
     )
@@ -134,6 +135,10 @@ def _in_processes(tasks: Iterator[list[LogSource]], setting: _Setting, workers: 
                         yield from future.result()
             for future in running:
                 yield from future.result()
+        except BrokenProcessPool as error:
+            raise LakeUnusable(
+                setting.lake_uri, "a worker process ended", hint="try again with fewer workers"
+            ) from error
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise

@@ -50,8 +50,8 @@ def ingest_object(
             raise LakeUnusable(lake.uri, f"cannot write: {error.strerror or error}") from error
         if written.quarantined and name not in quarantined:
             lake.store.move_in(quarantine_key(name, ingest_date), quarantine_file)
-        if written.lines:
-            lake.store.move_in(raw_key(name, ingest_date), rows_file)
+        # An empty object has a file too: it is what shows the next run that the object was read.
+        lake.store.move_in(raw_key(name, ingest_date), rows_file)
         return IngestedObject(log.source_key, log.size, written)
     except SourceError as error:
         return IngestedObject(log.source_key, log.size, error=error)

@@ -31,10 +31,8 @@ def is_binary(first: bytes) -> bool:
 
     A hostile log line may hold any byte, so one line that reads settles it the other way.
     """
-    if first.startswith(_MAGIC):
-        return True
     head = first[:_HEAD]
     control = len(head) - len(head.translate(None, _CONTROL))
-    if control <= len(head) * _MAX_CONTROL_SHARE:
+    if not first.startswith(_MAGIC) and control <= len(head) * _MAX_CONTROL_SHARE:
         return False
     return not any(isinstance(read_line(line), Reading) for line in first.split(b"\n")[:100])

@@ -65,9 +65,13 @@ class Lake:
             names.update(name_of(item.key) for item in (*commit.inputs, *commit.left_out))
         return names
 
-    def quarantined_names(self) -> dict[str, str]:
-        """For each log object with lines that could not be read, the key where they are."""
-        return {name_of(stored.key): stored.key for stored in self._parquet(QUARANTINE)}
+    def quarantined_keys(self) -> list[str]:
+        """Where the lines that could not be read are, an object for each log object that has some."""
+        return [stored.key for stored in self._parquet(QUARANTINE)]
+
+    def quarantined_names(self) -> set[str]:
+        """Names of the log objects with lines that could not be read."""
+        return {name_of(key) for key in self.quarantined_keys()}
 
     def _parquet(self, prefix: str) -> list[StoredObject]:
         # Athena passes over hidden names too.
@@ -124,6 +128,6 @@ def _store_at(uri: str) -> ObjectStore:
     if not uri or "\0" in uri:
         raise LakeUnusable(repr(uri), "names no folder", hint="a lake is a folder or s3://bucket/prefix")
     root = Path(uri)
-    if os.path.lexists(root) and not os.path.isdir(root):
+    if os.path.exists(root) and not os.path.isdir(root):
         raise LakeUnusable(uri, "is a file", hint="a lake is a folder or s3://bucket/prefix")
     return FolderStore(Path(os.path.realpath(root)))

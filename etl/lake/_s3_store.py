@@ -65,13 +65,15 @@ class S3Store:
         return f"{self.bucket}/{self._full(key)}"
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
-        """Objects whose key starts with `prefix`, in order of their keys."""
+        """Objects whose key starts with `prefix`, in order of their keys, which not every server lists them in."""
         start = len(self._full(""))
+        found = []
         with _as_lake_errors(f"{self.uri}/{prefix}"):
             pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self._full(prefix))
             for page in pages:
                 for item in page.get("Contents", []):
-                    yield StoredObject(item["Key"][start:], item["Size"], item["ETag"].strip('"'))
+                    found.append(StoredObject(item["Key"][start:], item["Size"], item["ETag"].strip('"')))
+        yield from sorted(found, key=lambda stored: stored.key)
 
     def read(self, key: str) -> bytes:
         """The object's bytes."""

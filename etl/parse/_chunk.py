@@ -14,6 +14,7 @@ from etl.parse._exact import ABSENT, AMBIGUOUS, CLEAN, NUMBERS, SHORT, Reading, 
 
 Tokenizer = Callable[[Bytes], Cuts]
 _LF: Final = ord("\n")
+_KEY_PLACE: Final = 7
 _NOT_ASCII: Final = 0x80
 _MIN_FAST_BYTES: Final = 64
 
@@ -63,12 +64,18 @@ def read_chunk(chunk: bytes | memoryview, tokenizer: Tokenizer) -> ReadChunk:
     is_row[list(read)] = True
     for line in np.flatnonzero(cuts.exact & cuts.short).tolist():
         raw_lines[line] = line_bytes(line).decode()
+    damaged_keys = []
     for line, content in damaged.items():
         if is_row[line]:
             raw_lines[line] = content.decode(errors="backslashreplace")
+            reading = read_line(content)
+            assert isinstance(reading, Reading)  # replacing bytes that are not UTF-8 moves no delimiter
+            if not _is_utf8(content[slice(*reading.spans[_KEY_PLACE])]):
+                damaged_keys.append(line)
     _fill(cuts, read)
     ambiguous = tuple(line for line, reading in read.items() if reading.status == AMBIGUOUS)
-    return ReadChunk(array, cuts, Rows(np.flatnonzero(is_row), ambiguous, raw_lines), tuple(rejected))
+    rows = Rows(np.flatnonzero(is_row), ambiguous, raw_lines, tuple(damaged_keys))
+    return ReadChunk(array, cuts, rows, tuple(rejected))
 
 
 def leave_uncut(chunk: Bytes) -> Cuts:

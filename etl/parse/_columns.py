@@ -32,6 +32,8 @@ class Rows:
     """Indices of the lines with several readings."""
     raw_lines: dict[int, str]
     """Line index to the line as text, for rows that keep it."""
+    damaged_keys: tuple[int, ...]
+    """Indices of the lines whose key column is not UTF-8: there is no telling the object's name."""
 
 
 def build_wire_columns(chunk: Bytes, cuts: Cuts, rows: Rows) -> list[pa.Array]:
@@ -58,7 +60,7 @@ def build_added_columns(
     """The seven columns that the parser adds, in order."""
     count = len(rows.lines)
     return [
-        decode_keys(wire[_KEY_PLACE], wire[_OPERATION_PLACE]),
+        _object_keys(wire, rows),
         _extra_fields(chunk, cuts, rows),
         _parse_statuses(cuts, rows),
         _raw_lines(rows),
@@ -66,6 +68,15 @@ def build_added_columns(
         values_to_array(rows.lines + first_line_no, None, pa.int64()),
         _event_dates(cuts.time_ms[rows.lines]),
     ]
+
+
+def _object_keys(wire: list[pa.Array], rows: Rows) -> pa.Array:
+    decoded = decode_keys(wire[_KEY_PLACE], wire[_OPERATION_PLACE])
+    if not rows.damaged_keys:
+        return decoded
+    present = np.ones(len(decoded), np.bool_)
+    present[np.searchsorted(rows.lines, np.array(rows.damaged_keys))] = False
+    return decoded.take(values_to_array(np.arange(len(decoded), dtype=np.int32), present, pa.int32()))
 
 
 def _extra_fields(chunk: Bytes, cuts: Cuts, rows: Rows) -> pa.Array:

@@ -79,8 +79,8 @@ def reject(code: str, detail: str = "") -> Rejected:
 
 def read_line(line: bytes) -> Reading | Rejected | None:
     """Read one line (without its LF); None if it is blank."""
-    begin = 3 if line.startswith(BOM) else 0
     text = line.rstrip(b" \r")
+    begin = len(BOM) if text.startswith(BOM) else 0
     if not text[begin:].strip():
         return None
     while text[begin] == _SPACE:
@@ -116,7 +116,7 @@ def read_line(line: bytes) -> Reading | Rejected | None:
 
 
 def _find_operation(text: bytes, tokens: list[Span], first_quote: int) -> int | None:
-    """Which token after the time is the operation: the first with its shape, a key, and a request URI after it."""
+    """Which token after the time is the operation: the first with its shape, or a dash, and a key and a URI after it."""
 
     def uri_follows(k: int) -> bool:
         if k + 2 == len(tokens):
@@ -125,10 +125,10 @@ def _find_operation(text: bytes, tokens: list[Span], first_quote: int) -> int | 
         return end - begin == 1 and text[begin] == _DASH
 
     for k in range(3, len(tokens) - 1):
-        if uri_follows(k) and OPERATION.fullmatch(text, *tokens[k]):
+        begin, end = tokens[k]
+        unknown = k == 3 and end - begin == 1 and text[begin] == _DASH
+        if uri_follows(k) and (unknown or OPERATION.fullmatch(text, begin, end)):
             return k
-    if len(tokens) > 4 and text[slice(*tokens[3])] == b"-" and uri_follows(3):
-        return 3
     return None
 
 

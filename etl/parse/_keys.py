@@ -6,12 +6,14 @@ import re
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl.parse._arrays import texts_to_array
+from etl.parse._arrays import texts_to_array, values_to_array
 
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_MARKS: Final = tuple(b"%+")
 _ENCODED_ONCE: Final = ("S3.", "BATCH.")
 
 
@@ -27,26 +29,27 @@ def decode_key(key: str, operation: str | None) -> str | None:
 
 
 def decode_keys(keys: pa.StringArray, operations: pa.StringArray) -> pa.StringArray:
-    """`decode_key` for whole columns; keys in which nothing is encoded are taken over, the others decoded once each."""
-    once = _false_if_null(pc.or_kleene(*(pc.starts_with(operations, prefix) for prefix in _ENCODED_ONCE)))
-    encoded = pc.match_substring(keys, "%")
-    if pc.any(once).as_py():
-        encoded = pc.or_kleene(encoded, pc.and_kleene(once, pc.match_substring(keys, "+")))
-    encoded = _false_if_null(encoded)
-    if not pc.any(encoded).as_py():
+    """`decode_key` for whole columns; keys in which nothing is encoded are taken over, equal ones decoded once.
+
+    `keys` must not be a slice: its own bytes are searched for marks of an encoding.
+    """
+    _, offsets, text = keys.buffers()
+    marks = np.isin(np.frombuffer(text, np.uint8), _MARKS).nonzero()[0]
+    if not len(marks):
         return keys
-    once = once.filter(encoded)
-    distinct = keys.filter(encoded).dictionary_encode()
-    texts = distinct.dictionary.to_pylist()
-    decoded = texts_to_array([_decode_twice(text) for text in texts], pa.string()).take(distinct.indices)
-    if pc.any(once).as_py():
-        decoded_once = texts_to_array([_decode_once(text) for text in texts], pa.string()).take(distinct.indices)
-        decoded = pc.if_else(once, decoded_once, decoded)
-    return pc.replace_with_mask(keys, encoded, decoded)
-
-
-def _false_if_null(mask: pa.BooleanArray) -> pa.BooleanArray:
-    return pc.and_kleene(mask, pc.is_valid(mask))
+    ends = np.frombuffer(offsets, np.int32, len(keys) + 1)[1:]
+    encoded = np.unique(np.searchsorted(ends, marks, side="right"))
+    rows = values_to_array(encoded, None, pa.int64())
+    pairs = list(zip(keys.take(rows).to_pylist(), operations.take(rows).to_pylist(), strict=True))
+    decoded = {pair: decode_key(*pair) for pair in set(pairs)}
+    mask = np.zeros(len(keys), np.bool_)
+    mask[encoded] = True
+    mask_bits = pa.py_buffer(np.packbits(mask, bitorder="little"))
+    return pc.replace_with_mask(
+        keys,
+        pa.Array.from_buffers(pa.bool_(), len(keys), [None, mask_bits], 0),
+        texts_to_array([decoded[pair] for pair in pairs], pa.string()),
+    )
 
 
 def _decode_once(key: str) -> str | None:

@@ -81,8 +81,11 @@ def _in_range(block: re.Match[bytes]) -> bool:
 
 
 def written_by_s3(fields: int, time_ms: int) -> bool:
-    """Whether S3 wrote lines of that many fields at that time: never 17 or 19 to 22, 18 only until 2019."""
-    return fields > 22 or (fields == 18 and time_ms < _END_OF_18_FIELDS_MS)
+    """Whether a line of S3 can have that many fields at that time: never 17, and 18 only until 2019.
+
+    It never wrote 19 to 22 either, but a line can be cut there, and then its true reading must be among those considered.
+    """
+    return fields > 18 or (fields == 18 and time_ms < _END_OF_18_FIELDS_MS)
 
 
 def _well_formed_from(line: bytes, quotes: Sequence[int]) -> list[bool]:

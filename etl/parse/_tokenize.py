@@ -156,9 +156,8 @@ def tokenize(chunk: Bytes) -> Cuts:
 
 
 def _find_lines(chunk: Bytes) -> _Lines:
-    at, count = _find_delimiters(chunk)
-    kind = chunk[at]
-    last = np.flatnonzero(kind[:count] == _LF)
+    at, kind = _find_delimiters(chunk)
+    last = np.flatnonzero(kind == _LF)
     ends = at[last]
     first, starts = np.zeros_like(last), np.zeros_like(last)
     np.add(last[:-1], 1, out=first[1:])
@@ -166,14 +165,15 @@ def _find_lines(chunk: Bytes) -> _Lines:
     quotes = np.flatnonzero(kind == _QUOTE)
     until = np.searchsorted(quotes, last)
     quote_count = np.diff(until, prepend=0)
-    quotes = np.append(quotes, np.full(6, count))
+    quotes = np.append(quotes, np.full(6, len(kind)))
     six = tuple(quotes[until - quote_count + k] for k in range(6))
     return _Lines(at, starts, ends, first, last, quote_count == 6, six, quote_count == 0)
 
 
-def _find_delimiters(chunk: Bytes) -> tuple[Ints, int]:
-    """Positions of all spaces, quotes and LFs, padded with the last, and their number without the padding."""
+def _find_delimiters(chunk: Bytes) -> tuple[Ints, Bytes]:
+    """Positions of all spaces, quotes and LFs, padded with the last position, and which of them each is, not padded."""
     at = np.empty(len(chunk) + _PADDING, np.int64)
+    kinds = np.empty(len(chunk), np.uint8)
     count = 0
     for begin in range(0, len(chunk), _BLOCK):
         block = chunk[begin : begin + _BLOCK]
@@ -182,11 +182,13 @@ def _find_delimiters(chunk: Bytes) -> tuple[Ints, int]:
         kind = block[found]
         wanted = (kind == _SPACE) | (kind == _QUOTE) | (kind == _LF)
         if not wanted.all():
-            found = found[wanted]
-        np.add(found, begin, out=at[count : count + len(found)])
-        count += len(found)
+            found, kind = found[wanted], kind[wanted]
+        end = count + len(found)
+        np.add(found, begin, out=at[count:end])
+        kinds[count:end] = kind
+        count = end
     at[count : count + _PADDING] = len(chunk) - 1
-    return at[: count + _PADDING], count
+    return at[: count + _PADDING], kinds[:count]
 
 
 def _are_oai(chunk: Bytes, start: Ints) -> Bools:

@@ -95,8 +95,6 @@ def _start(memory_limit: str | None) -> duckdb.DuckDBPyConnection:
     settings: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
-        # A Python variable that happens to be called like a table is no table.
-        "python_enable_replacements": False,
         "temp_directory": os.path.join(spill, "spill"),
         # 5 / 2 is 2 in Athena.
         "integer_division": True,

@@ -1,0 +1,95 @@
+"""What a rewrite writes: sorted rows to files of one event day and about the target size each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from etl.lake import Lake, Output
+from etl.lake._layout import compacted_key, staged_key
+from etl.schema import BATCH_ID, COMPACTED_SCHEMA
+
+ROWS_PER_GROUP: Final = 100_000
+BYTES_PER_GROUP: Final = 1 << 27
+"""Bytes held before they are written: a client chooses how long its lines are."""
+_DICTIONARY: Final = [
+    name
+    for name in COMPACTED_SCHEMA.names
+    if name not in ("request_id", "host_id", "request_time", "line_no", "bytes_sent_size", "object_size")
+]
+
+
+class Outputs:
+    """Takes batches of rows, sorted by event day first, and puts finished files into the attempt's folder of staging."""
+
+    def __init__(self, lake: Lake, batch: str, attempt: str, scratch: Path, target_bytes: int) -> None:
+        self._lake, self._batch, self._attempt = lake, batch, attempt
+        self._scratch, self._target_bytes = scratch, target_bytes
+        self._day = ""
+        self._pending: list[pa.RecordBatch] = []
+        self._rows = self._bytes = 0
+        self._writer: pq.ParquetWriter | None = None
+        self._file = scratch / "output"
+        self._file_rows = 0
+        self._numbers: dict[str, int] = {}
+        self._written: list[Output] = []
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take the next rows in order."""
+        days = batch.column(batch.num_columns - 1)
+        start = 0
+        while start < batch.num_rows:
+            day = days[start].as_py()
+            rows = pc.index(pc.not_equal(days.slice(start), day), True).as_py()
+            rows = batch.num_rows - start if rows < 0 else rows
+            if day != self._day:
+                self._close()
+                self._day = day
+            self._pending.append(batch.slice(start, rows))
+            self._rows += rows
+            self._bytes += self._pending[-1].nbytes
+            if self._rows >= ROWS_PER_GROUP or self._bytes >= BYTES_PER_GROUP:
+                self._flush()
+                if self._file.stat().st_size >= self._target_bytes:
+                    self._close()
+            start += rows
+
+    def finish(self) -> tuple[Output, ...]:
+        """Close the last file; all files of the attempt."""
+        self._close()
+        return tuple(self._written)
+
+    def _flush(self) -> None:
+        if not self._rows:
+            return
+        table = pa.Table.from_batches(self._pending).drop_columns("event_date")
+        batch_ids = pa.repeat(pa.scalar(self._batch), table.num_rows)
+        table = table.append_column(BATCH_ID.name, batch_ids).cast(COMPACTED_SCHEMA)
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(
+                self._file,
+                COMPACTED_SCHEMA,
+                compression="zstd",
+                compression_level=3,
+                use_dictionary=_DICTIONARY,
+                store_schema=False,
+            )
+        self._writer.write_table(table, row_group_size=self._rows)
+        self._file_rows += self._rows
+        self._pending, self._rows, self._bytes = [], 0, 0
+
+    def _close(self) -> None:
+        self._flush()
+        if self._writer is None:
+            return
+        self._writer.close()
+        self._writer = None
+        number = self._numbers[self._day] = self._numbers.get(self._day, 0) + 1
+        key = compacted_key(self._batch, self._day, number)
+        self._written.append(Output(key, self._file.stat().st_size, self._file_rows))
+        self._lake.store.move_in(staged_key(self._batch, self._attempt, key), self._file)
+        self._file_rows = 0
