@@ -18,12 +18,14 @@ ROWS_PER_GROUP: Final = 100_000
 """Rows held in memory before they are written: some 70 MB of text."""
 BYTES_PER_GROUP: Final = 1 << 27
 """Bytes held before they are written: a client chooses how long its lines are."""
-_DICTIONARY: Final = [
-    name
-    for name in SCHEMA.names
-    if name not in ("request_id", "host_id", "key_name", "object_key", "request_uri", "request_time", "line_no")
-]
-"""Columns that repeat; a dictionary of the others would be built and thrown away."""
+_DISTINCT: Final = frozenset(
+    (
+        *("request_time", "request_id", "key_name", "object_key", "request_uri", "version_id", "host_id", "line_no"),
+        *("bytes_sent_size", "object_size", "total_duration", "turn_around_duration"),
+    )
+)
+"""Columns whose values hardly repeat: a dictionary of theirs would be built and thrown away."""
+_DICTIONARY: Final = [name for name in SCHEMA.names if name not in _DISTINCT]
 LINES_METADATA: Final = b"accesslake.lines"
 QUARANTINED_METADATA: Final = b"accesslake.quarantined"
 
