@@ -28,11 +28,7 @@ _MILLISECONDS = "%Y-%m-%d %H:%M:%S.%g"
 
 
 def to_duckdb(sql: str) -> str:
-    """One SELECT of Athena's dialect as DuckDB's SQL; raises `QueryError` naming what cannot be answered the same.
-
-    Identifiers come out quoted: DuckDB reserves words that Athena does not (`default`), and quoting changes nothing
-    else, since DuckDB ignores the case of names either way.
-    """
+    """One SELECT of Athena's dialect as DuckDB's SQL; raises `QueryError` naming what cannot be answered the same."""
     tree = parse_select(sql)
     # Children first: a translation looks at what its operands have become.
     for node in reversed(list(tree.dfs())):
@@ -43,12 +39,7 @@ def to_duckdb(sql: str) -> str:
             node.replace(replacement)
     _name_columns(tree)
     try:
-        return tree.sql(
-            dialect="duckdb",
-            identify=True,
-            comments=False,
-            unsupported_level=ErrorLevel.RAISE,
-        )
+        return tree.sql(dialect="duckdb", comments=False, unsupported_level=ErrorLevel.RAISE)
     except UnsupportedError as error:
         raise QueryError("SQL", str(error).partition("\n")[0], hint="Athena can, DuckDB cannot") from None
     except RecursionError:
