@@ -21,6 +21,8 @@ def docs_commands() -> str:
         for name in accesslake.list_commands(context):
             command = accesslake.get_command(context, name)
             assert command is not None  # it is listed
-            with click.Context(command, info_name=name, parent=context, max_content_width=100, terminal_width=100) as inner:
+            with click.Context(
+                command, info_name=name, parent=context, max_content_width=100, terminal_width=100
+            ) as inner:
                 sections.append(f"## {name}\n\n```text\n{command.get_help(inner)}\n```\n")
     return "\n".join(sections)

@@ -45,15 +45,15 @@ def inspect_inputs(store: ObjectStore, objects: Iterable[StoredObject]) -> tuple
     return readable, unreadable
 
 
-def is_readable(store: ObjectStore, key: str) -> bool:
-    """Whether all of a raw object is there and can be read. Raises `LakeUnusable` for the store's own trouble."""
+def is_intact(store: ObjectStore, item: Input) -> bool:
+    """Whether all of a raw object can be read and holds what was planned. Raises `LakeUnusable` for the store's trouble."""
     try:
-        data = store.read(key)
+        data = store.read(item.key)
         with pq.ParquetFile(pa.BufferReader(data)) as file:
-            file.read()
+            table = file.read()
     except (ObjectNotFound, pa.ArrowInvalid, OSError):
         return False
-    return True
+    return _has_columns(table.schema) and table.num_rows == item.rows and not table.column("request_time").null_count
 
 
 def _read_footer(store: ObjectStore, key: str) -> pq.FileMetaData | None:

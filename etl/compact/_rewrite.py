@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from etl.compact._fold import CONTENT, COPIES_SQL, FOLDED_BEFORE_SQL, KEPT_SQL, REDELIVERED_SQL, SUSPECTS_SQL
-from etl.compact._inspect import is_readable
+from etl.compact._inspect import is_intact
 from etl.compact._outputs import Outputs
-from etl.errors import LakeUnusable, ObjectNotFound, first_line
+from etl.errors import LakeUnusable, ObjectNotFound, RowsNotConserved, first_line
 from etl.lake import Input, Lake, Plan, Winner, read_commits
 from etl.lake._layout import day_of
 from etl.schema import BATCH_ID, COMPACTED_FIELDS
@@ -43,8 +43,8 @@ def rewrite(lake: Lake, plan: Plan, *, attempt: str, target_bytes: int = DEFAULT
         try:
             written = _rewrite(lake, plan.batch, inputs, attempt, target_bytes)
             return replace(written, left_out=left_out)
-        except (duckdb.Error, ObjectNotFound) as error:
-            damaged = tuple(item.key for item in inputs if not is_readable(lake.store, item.key))
+        except (duckdb.Error, ObjectNotFound, RowsNotConserved) as error:
+            damaged = tuple(item.key for item in inputs if not is_intact(lake.store, item))
             if not damaged:
                 raise LakeUnusable(lake.uri, f"compaction failed: {first_line(error)}") from error
         inputs = tuple(item for item in inputs if item.key not in damaged)
@@ -59,6 +59,8 @@ def _rewrite(lake: Lake, batch: str, inputs: tuple[Input, ...], attempt: str, ta
             scratch = Path(name)
             files = {str(lake.store.fetch(item.key, scratch)): item.key for item in inputs}
             with _connect(scratch) as connection:
+                connection.execute(_input_sql(connection, files))
+                _check_inputs(connection, dict(zip(files, inputs, strict=True)))
                 folded = _fold(lake, batch, connection, files, scratch)
                 kept = connection.sql(f"SELECT {_COLUMNS}, event_date FROM ({KEPT_SQL}) ORDER BY {_ORDER}")
                 outputs = Outputs(lake, batch, attempt, scratch, target_bytes)
@@ -70,11 +72,19 @@ def _rewrite(lake: Lake, batch: str, inputs: tuple[Input, ...], attempt: str, ta
         raise LakeUnusable(lake.uri, f"compaction failed: {reason}") from error
 
 
+def _check_inputs(connection: duckdb.DuckDBPyConnection, items: Mapping[str, Input]) -> None:
+    """Raise `RowsNotConserved` if an input does not hold the rows that were planned, each with a time."""
+    counted = connection.execute("SELECT raw_object, count(event_date) FROM input GROUP BY ALL").fetchall()
+    dated = dict(counted)
+    for file, item in items.items():
+        if dated.get(file, 0) != item.rows:
+            raise RowsNotConserved(item.key, f"{dated.get(file, 0)} rows with a time, {item.rows} were planned")
+
+
 def _fold(
     lake: Lake, batch: str, connection: duckdb.DuckDBPyConnection, files: Mapping[str, str], scratch: Path
 ) -> dict[str, int]:
     """Find the rows to drop; how many they are, by the day their raw object arrived."""
-    connection.execute(_input_sql(connection, files))
     connection.execute(SUSPECTS_SQL)
     connection.execute(REDELIVERED_SQL)
     _fold_committed(lake, batch, connection, scratch)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -29,17 +27,10 @@ def verify(lake: Lake, plan: Plan, winner: Winner) -> None:
         rows_out += metadata.num_rows
         for group in range(metadata.num_row_groups):
             statistics = metadata.row_group(group).column(place).statistics
-            if {_day(statistics.min), _day(statistics.max)} != {day_of(output.key)}:
+            days = {f"{moment:%Y-%m-%d}" for moment in (statistics.min, statistics.max)} if statistics else set()
+            if days != {day_of(output.key)}:
                 raise RowsNotConserved(staged, "holds rows of another day")
     if rows_in != rows_out + winner.duplicates:
         raise RowsNotConserved(
             f"batch {plan.batch}", f"{rows_in} rows in, {rows_out} out and {winner.duplicates} folded"
         )
-
-
-def _day(moment: datetime | date) -> str:
-    return (
-        moment.astimezone(UTC).strftime("%Y-%m-%d")
-        if isinstance(moment, datetime) and moment.tzinfo
-        else str(moment)[:10]
-    )

@@ -99,9 +99,7 @@ def read_line(line: bytes) -> Reading | Rejected | None:
     if place is None:
         return reject("not_a_log_line")
     before = (
-        head.span(1),
-        head.span(2),
-        head.span(3),
+        *head.regs[1:],
         tokens[0],
         (tokens[1][0], tokens[place - 2][1]),
         tokens[place - 1],
@@ -140,7 +138,7 @@ def _read_plain(text: bytes, uri: int, before: tuple[Span, ...], time_ms: int) -
     if tail is None:
         return reject("no_reading")
     uri_span, status, error, sent, size, total, turn_around, referer, agent = (
-        span if span != ABSENT else None for span in map(match.span, range(1, 10))
+        span if span != ABSENT else None for span in match.regs[1:]
     )
     spans = (*before, uri_span, status, error, sent, size, total, turn_around, referer, agent)
     return _finish(text, spans, time_ms, tail, several=False)
@@ -153,7 +151,7 @@ def _read_split(text: bytes, uri: int, before: tuple[Span, ...], time_ms: int) -
     spans = (
         *before,
         (uri + 1, split.uri),
-        *map(split.block.span, range(1, 7)),
+        *split.block.regs[1:],
         (split.block.end(), split.referer),
         (split.referer + 3, split.agent),
     )

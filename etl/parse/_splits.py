@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
 from datetime import date
 from typing import Final, NamedTuple
 
@@ -21,6 +20,7 @@ _NUMBER = rb"(-|[0-9]++)"
 _BLOCK: Final = re.compile(rb'" ' + rb" ".join([_NUMBER, rb'([^ "]++)', *[_NUMBER] * 4]) + rb' "')
 _TAIL: Final = re.compile(rb'(?: ++([^ "]++)(?= |\Z))?+' * 10)
 _QUOTE: Final = re.compile(rb'"')
+_CLOSER: Final = re.compile(rb'"(?= |\Z)')
 _METHOD: Final = re.compile(rb"[A-Z]++ ")
 _VERSION: Final = re.compile(rb" HTTP/[0-9]\.[0-9]")
 _VERSION_LENGTH: Final = len(b" HTTP/1.1")
@@ -88,8 +88,10 @@ def written_by_s3(fields: int, time_ms: int) -> bool:
     return fields > 18 or (fields == 18 and time_ms < _END_OF_18_FIELDS_MS)
 
 
-def _well_formed_from(line: bytes, quotes: Sequence[int]) -> list[bool]:
-    """For each quote k, whether quotes k and later form whole quoted fields; one more entry, True, for none left."""
+def _with_legal_tails(line: bytes, agents: dict[int, Tail]) -> dict[int, Tail]:
+    """Those after whose tenth field there is nothing, or whole fields, quoted or not."""
+    quotes = [match.start() for match in _QUOTE.finditer(line)]
+    # For each quote k, whether quotes k and later form whole quoted fields; one more entry, True, for none left.
     formed = [False] * len(quotes) + [True]
     closes_later = False
     for k in range(len(quotes) - 1, -1, -1):
@@ -97,18 +99,16 @@ def _well_formed_from(line: bytes, quotes: Sequence[int]) -> list[bool]:
         formed[k] = opens and closes_later
         after = quotes[k] + 1
         closes_later = closes_later or ((after == len(line) or line[after] == _SPACE) and formed[k + 1])
-    return formed
+    return {quote: tail for quote, tail in agents.items() if tail.extra is None or formed[bisect_right(quotes, quote)]}
 
 
 def choose_split(line: bytes, uri_open: int, time_ms: int) -> Split | None:
     """The best legal reading of the line from the quote at `uri_open` on; None if there is none."""
-    quotes = [match.start() for match in _QUOTE.finditer(line, uri_open + 1)]
     blocks: dict[int, re.Match[bytes]] = {}
     referers: list[int] = []
     agents: dict[int, Tail] = {}
-    for quote in quotes:
-        if quote + 1 < len(line) and line[quote + 1] != _SPACE:
-            continue  # nothing closes here
+    for closer in _CLOSER.finditer(line, uri_open + 1):
+        quote = closer.start()
         block = _BLOCK.match(line, quote)
         if block is not None and _in_range(block):
             blocks[quote] = block
@@ -119,10 +119,11 @@ def choose_split(line: bytes, uri_open: int, time_ms: int) -> Split | None:
             if tail is not None:
                 agents[quote] = tail
     if any(tail.extra is not None for tail in agents.values()):
-        formed = _well_formed_from(line, quotes)
-        agents = {
-            quote: tail for quote, tail in agents.items() if tail.extra is None or formed[bisect_right(quotes, quote)]
-        }
+        agents = _with_legal_tails(line, agents)
+    if len(blocks) == len(referers) == len(agents) == 1:
+        ((uri, block),), (referer,), ((agent, tail),) = blocks.items(), referers, agents.items()
+        in_order = block.end() - 1 < referer and referer + 2 < agent
+        return Split(uri, block, referer, agent, tail, several=False) if in_order else None
 
     written = [quote for quote, tail in agents.items() if written_by_s3(tail.fields, time_ms)]
     for closers in (written, list(agents)):
