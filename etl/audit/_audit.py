@@ -96,7 +96,7 @@ def audit(lake: str, *, now: datetime | None = None) -> Audit:
 
 
 def _audited(day: str, found: _Day) -> AuditedDay:
-    lines_hold = found.lines == found.rows + found.quarantined + found.folded
+    lines_hold = found.lines == found.rows + found.quarantined + found.folded and found.rows >= 0
     return AuditedDay(
         day,
         found.log_objects,

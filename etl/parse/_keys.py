@@ -10,11 +10,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl.parse._arrays import texts_to_array, values_to_array
+from etl.parse._arrays import spans_to_array, values_to_array
+from etl.parse._cuts import Bools, Bytes, Ints
 
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_MARKS: Final = tuple(b"%+")
 _ENCODED_ONCE: Final = ("S3.", "BATCH.")
+_PERCENT, _PLUS, _SPACE = b"%+ "
+_NO_DIGIT: Final = 0x80
+_HEX: Final = np.full(256, _NO_DIGIT, np.uint8)
+_HEX[list(b"0123456789ABCDEF")] = range(16)
+_HEX[list(b"abcdef")] = range(10, 16)
 
 
 def decode_key(key: str, operation: str | None) -> str | None:
@@ -23,54 +28,98 @@ def decode_key(key: str, operation: str | None) -> str | None:
     `S3.*` and `BATCH.*` records encode the key once, with `+` for a space; all others encode it twice
     (https://engineeringblog.yelp.com/2025/09/s3-server-access-logs-at-scale.html). The line cannot tell, the operation does.
     """
-    if operation is not None and operation.startswith(_ENCODED_ONCE):
-        return _decode_once(key)
-    return _decode_twice(key)
+    decoded = key.encode()
+    once = operation is not None and operation.startswith(_ENCODED_ONCE)
+    if once:
+        decoded = decoded.replace(b"+", b" ")
+    for _ in range(1 if once else 2):
+        if _BAD_ESCAPE.search(decoded):
+            return None
+        decoded = unquote_to_bytes(decoded)
+    return decoded.decode() if _is_utf8(decoded) else None
 
 
 def decode_keys(keys: pa.StringArray, operations: pa.StringArray) -> pa.StringArray:
-    """`decode_key` for whole columns; keys in which nothing is encoded are taken over, equal ones decoded once.
+    """`decode_key` for whole columns, without a loop over rows; keys in which nothing is encoded are taken over.
 
     `keys` must not be a slice: its own bytes are searched for marks of an encoding.
     """
-    _, offsets, text = keys.buffers()
-    marks = np.isin(np.frombuffer(text, np.uint8), _MARKS).nonzero()[0]
+    _, offsets, data = keys.buffers()
+    text = np.frombuffer(data or b"", np.uint8)
+    marks = np.flatnonzero((text == _PERCENT) | (text == _PLUS))
     if not len(marks):
         return keys
     ends = np.frombuffer(offsets, np.int32, len(keys) + 1)[1:]
-    encoded = np.unique(np.searchsorted(ends, marks, side="right"))
+    encoded = _distinct(np.searchsorted(ends, marks, side="right"))
     rows = values_to_array(encoded, None, pa.int64())
-    pairs = list(zip(keys.take(rows).to_pylist(), operations.take(rows).to_pylist(), strict=True))
-    decoded = {pair: decode_key(*pair) for pair in set(pairs)}
-    mask = np.zeros(len(keys), np.bool_)
-    mask[encoded] = True
-    mask_bits = pa.py_buffer(np.packbits(mask, bitorder="little"))
-    return pc.replace_with_mask(
-        keys,
-        pa.Array.from_buffers(pa.bool_(), len(keys), [None, mask_bits], 0),
-        texts_to_array([decoded[pair] for pair in pairs], pa.string()),
-    )
+    once = _to_bools(pc.or_kleene(*(pc.starts_with(operations.take(rows), prefix) for prefix in _ENCODED_ONCE)))
+    for passes in (1, 2):
+        which = encoded[once == (passes == 1)]
+        if len(which):
+            mask = np.zeros(len(keys), np.bool_)
+            mask[which] = True
+            decoded = _decode(keys.take(values_to_array(which, None, pa.int64())), passes)
+            keys = pc.replace_with_mask(keys, _from_bools(mask), decoded)
+    return keys
 
 
-def _decode_once(key: str) -> str | None:
-    return _as_text(_unquote(key.encode().replace(b"+", b" ")))
+def _decode(keys: pa.StringArray, passes: int) -> pa.StringArray:
+    """Decode keys that are encoded so many times."""
+    _, offsets, data = keys.buffers()
+    ends = np.frombuffer(offsets, np.int32, len(keys) + 1)[1:].astype(np.int64)
+    # A space after each key: it ends an escape that is cut off, and a character that is.
+    text = np.full(len(data) + len(keys), _SPACE, np.uint8)
+    ends += np.arange(len(keys))
+    is_key = np.ones(len(text), np.bool_)
+    is_key[ends] = False
+    text[is_key] = np.frombuffer(data, np.uint8, len(data))
+    if passes == 1:
+        text[text == _PLUS] = _SPACE
+    whole = np.ones(len(keys), np.bool_)
+    for _ in range(passes):
+        text, ends = _unquote(text, ends, whole)
+    starts = np.append(0, ends[:-1] + 1)
+    if not _is_utf8(text.tobytes()):
+        for row, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
+            whole[row] &= _is_utf8(text[start:end].tobytes())
+    return spans_to_array(pa.py_buffer(text), starts, ends, whole, pa.string())
 
 
-def _decode_twice(key: str) -> str | None:
-    outer = key.encode()
-    # Mostly nothing but percent signs is encoded by the second encoding.
-    inner = outer.replace(b"%25", b"%") if outer.count(b"%") == outer.count(b"%25") else _unquote(outer)
-    return None if inner is None else _as_text(_unquote(inner))
+def _unquote(text: Bytes, ends: Ints, whole: Bools) -> tuple[Bytes, Ints]:
+    """Replace percent escapes by their bytes; rows with a malformed one are no longer `whole`. `text` ends in a space."""
+    marks = np.flatnonzero(text == _PERCENT)
+    high = _HEX[text[marks + 1]]
+    low = _HEX[text[np.minimum(marks + 2, len(text) - 1)]]
+    good = (high | low) < _NO_DIGIT
+    whole[np.searchsorted(ends, marks[~good], side="right")] = False
+    marks, high, low = marks[good], high[good], low[good]
+    text[marks] = high * np.uint8(16) + low
+    keep = np.ones(len(text), np.bool_)
+    keep[marks + 1] = False
+    keep[marks + 2] = False
+    return text[keep], ends - 2 * np.searchsorted(marks, ends)
 
 
-def _unquote(encoded: bytes) -> bytes | None:
-    return None if _BAD_ESCAPE.search(encoded) else unquote_to_bytes(encoded)
+def _distinct(ascending: Ints) -> Ints:
+    distinct: Ints = ascending[np.append(True, ascending[1:] != ascending[:-1])]
+    return distinct
 
 
-def _as_text(decoded: bytes | None) -> str | None:
-    if decoded is None:
-        return None
+def _to_bools(mask: pa.BooleanArray) -> Bools:
+    """The mask, null as False."""
+    _, data = pc.and_kleene(mask, pc.is_valid(mask)).buffers()
+    bits = np.unpackbits(np.frombuffer(data, np.uint8), count=len(mask), bitorder="little")
+    return bits.astype(np.bool_)
+
+
+def _from_bools(mask: Bools) -> pa.BooleanArray:
+    bits = pa.py_buffer(np.packbits(mask, bitorder="little"))
+    return pa.Array.from_buffers(pa.bool_(), len(mask), [None, bits], 0)
+
+
+def _is_utf8(data: bytes) -> bool:
     try:
-        return decoded.decode()
+        data.decode()
     except UnicodeDecodeError:
-        return None
+        return False
+    return True
