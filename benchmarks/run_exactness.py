@@ -1,6 +1,6 @@
 """A million generated lines: lines in = rows + quarantined, and the fast path equals the exact reader on every row.
 
-    python -m benchmarks.run_exactness [--lines N] [--seed N]
+python -m benchmarks.run_exactness [--lines N] [--seed N]
 """
 
 from __future__ import annotations

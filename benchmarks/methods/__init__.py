@@ -1,0 +1,1 @@
+"""One module an alternative: each turns the bytes of log lines into a table, on one thread."""
