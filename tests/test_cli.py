@@ -33,7 +33,7 @@ def accesslake(*arguments: str | Path, stdin: bytes = b"") -> tuple[int, str, st
     for stream in streams[1:]:
         stream.flush()
     assert isinstance(exit_.value.code, int)
-    return exit_.value.code, out.getvalue().decode(), err.getvalue().decode()  # type: ignore[attr-defined]
+    return exit_.value.code, out.getvalue().decode(), err.getvalue().decode()
 
 
 def as_json(*arguments: str | Path) -> dict[str, object]:
@@ -159,7 +159,7 @@ class TestIngest:
 
     def test_progress_on_a_terminal_only(self, tmp_path: Path) -> None:
         ours, theirs = pty.openpty()
-        command = [sys.executable, "-m", "etl.cli", "ingest", CORPUS, "--lake", tmp_path / "lake"]
+        command = [sys.executable, "-m", "etl.cli", "ingest", str(CORPUS), "--lake", str(tmp_path / "lake")]
         with open(theirs, "wb", buffering=0) as terminal:
             subprocess.run(command, stderr=terminal, stdout=subprocess.PIPE, check=True, timeout=60)
         shown = os.read(ours, 65536).decode()
@@ -200,7 +200,17 @@ class TestCompactAndAudit:
 class TestQuery:
     @pytest.mark.parametrize("format_name", ["table", "csv", "json", "parquet"])
     def test_formats(self, lake: Path, format_name: str) -> None:
-        command = [sys.executable, "-m", "etl.cli", "query", "top_requesters", "--lake", lake, "--format", format_name]
+        command = [
+            sys.executable,
+            "-m",
+            "etl.cli",
+            "query",
+            "top_requesters",
+            "--lake",
+            str(lake),
+            "--format",
+            format_name,
+        ]
         done = subprocess.run(command, capture_output=True, timeout=60, check=True)
         if format_name == "json":
             assert json.loads(done.stdout)[0]["requests"] > 0
@@ -295,7 +305,7 @@ class TestOthers:
             main(["parse", str(CORPUS / "dandi-s3-log-parser.log")])
 
     def test_as_a_process(self) -> None:
-        command = [sys.executable, "-W", "error", "-m", "etl.cli", "parse", CORPUS / "dandi-s3-log-parser.log"]
+        command = [sys.executable, "-W", "error", "-m", "etl.cli", "parse", str(CORPUS / "dandi-s3-log-parser.log")]
         done = subprocess.run(command, capture_output=True, timeout=60, check=True)
         assert len(done.stdout.splitlines()) == 11
         assert done.stderr == b""

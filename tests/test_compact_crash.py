@@ -291,21 +291,25 @@ class BusyStore:
         return getattr(self.inner, name)
 
 
-@pytest.mark.parametrize("grace", [GRACE, dt.timedelta(days=1)], ids=["with grace", "as one batch is collected"])
+@pytest.mark.parametrize("grace", [GRACE, dt.timedelta(0)], ids=["with grace", "without"])
 def test_a_snapshot_is_of_one_moment_although_a_batch_is_committed_while_it_is_taken(
     lake: Path, grace: dt.timedelta
 ) -> None:
-    """The commits are read before raw/ is listed; the other way round a batch could show in neither place, or in both."""
+    """Without grace a reader may miss a file; it is then told, and never shown a part for the whole."""
     compact(str(lake), now=DAY_1)
     truth = add_logs(lake, d=log_text(20, seed="d"))
     each = copies(lake)
-    looks = 1
-    at = 0
+    looks, at, missed = 1, 0, 0
     while at < looks:
         copy = next(each)
         store = BusyStore(open_lake(str(copy)).store, at, partial(compact, str(copy), now=DAY_2, grace=grace))
         snapshot = Lake(store).snapshot()
         looks = store.looks
-        assert difference(read_rows(snapshot), truth) == ""
+        try:
+            assert difference(read_rows(snapshot), truth) == ""
+        except FileNotFoundError:
+            missed += 1
         at += 1
     assert at > 4
+    assert missed < at - 2
+    assert grace == dt.timedelta(0) or not missed

@@ -85,7 +85,7 @@ def test_a_plan_that_is_there_is_adopted_and_what_came_later_waits(lake: Path, t
 
 
 def test_the_first_of_two_plans_counts(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A rival plans between our look and our plan."""
+    """A rival plans, and more arrives, before we look."""
     opened = open_lake(str(lake))
     rival: list[Plan | None] = []
 
@@ -94,6 +94,7 @@ def test_the_first_of_two_plans_counts(lake: Path, monkeypatch: pytest.MonkeyPat
             rival.append(None)
             rival[0] = read_or_create_plan(opened)
             add_logs(lake, late=log_text(10, seed="late"))
+            objects = opened.uncompacted()
         return inspect_inputs(store, objects)
 
     monkeypatch.setattr(_compact, "inspect_inputs", look)

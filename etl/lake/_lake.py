@@ -33,9 +33,10 @@ class Lake:
     def snapshot(self) -> Snapshot:
         """The files that hold every row once, at this moment.
 
-        The commits are read before raw/ is listed: a batch that is committed in between is then still seen through its raw
-        objects, which stay for days.
+        raw/ is listed before the commits are read: the raw objects of a batch that is committed in between are then known to
+        be in it. The other way round they would show in no place if they were collected at once.
         """
+        raw = self._parquet(RAW)
         batch_id = ""
         consumed: set[str] = set()
         compacted: list[DataFile] = []
@@ -43,11 +44,10 @@ class Lake:
             batch_id = commit.batch
             consumed.update(item.key for item in (*commit.inputs, *commit.left_out))
             compacted += [self._data_file(output.key, output.size) for output in commit.outputs]
-        raw = (stored for stored in self._parquet(RAW) if stored.key not in consumed)
         return Snapshot(
             batch_id=batch_id,
             compacted=tuple(compacted),
-            raw=tuple(self._data_file(stored.key, stored.size) for stored in raw),
+            raw=tuple(self._data_file(stored.key, stored.size) for stored in raw if stored.key not in consumed),
             quarantine=tuple(self._data_file(stored.key, stored.size) for stored in self._parquet(QUARANTINE)),
             findings=tuple(self._data_file(stored.key, stored.size) for stored in self._parquet(FINDINGS)),
             filesystem=self.store.filesystem,
@@ -55,8 +55,9 @@ class Lake:
 
     def uncompacted(self) -> list[StoredObject]:
         """Raw objects in no committed plan."""
+        raw = self._parquet(RAW)
         consumed = {item.key for commit in read_commits(self.store) for item in (*commit.inputs, *commit.left_out)}
-        return [stored for stored in self._parquet(RAW) if stored.key not in consumed]
+        return [stored for stored in raw if stored.key not in consumed]
 
     def ingested_names(self) -> set[str]:
         """Names of all log objects that are in the lake, whether still in raw/ or in a committed plan, of any day."""
