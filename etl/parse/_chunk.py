@@ -83,15 +83,16 @@ def leave_uncut(chunk: Bytes) -> Cuts:
     line_ends = np.flatnonzero(chunk == _LF)
     line_starts = np.append(0, line_ends[:-1] + 1)
     count = len(line_ends)
+    texts, numbers = (len(TEXT_PLACES), count), (len(NUMBERS), count)
     return Cuts(
         line_starts=line_starts,
         line_ends=line_ends,
-        starts={place: line_starts.copy() for place in TEXT_PLACES},
-        ends={place: line_starts.copy() for place in TEXT_PLACES},
-        present={place: np.zeros(count, np.bool_) for place in TEXT_PLACES},
+        starts=np.zeros(texts, np.int64),
+        ends=np.zeros(texts, np.int64),
+        present=np.zeros(texts, np.bool_),
         time_ms=np.zeros(count, np.int64),
-        numbers={place: np.zeros(count, np.int64) for place in NUMBERS},
-        number_present={place: np.zeros(count, np.bool_) for place in NUMBERS},
+        numbers=np.zeros(numbers, np.int64),
+        number_present=np.zeros(numbers, np.bool_),
         extra_starts=np.full(count, -1),
         extra_ends=line_ends.copy(),
         short=np.zeros(count, np.bool_),
@@ -106,15 +107,14 @@ def _fill(cuts: Cuts, read: dict[int, Reading]) -> None:
     lines = np.array(list(read))
     readings = list(read.values())
     begin = cuts.line_starts[lines]
-    spans = np.array([reading.spans for reading in readings])
-    for place in TEXT_PLACES:
-        present = spans[:, place, 0] != ABSENT[0]
-        cuts.present[place][lines] = present
-        cuts.starts[place][lines] = np.where(present, begin + spans[:, place, 0], begin)
-        cuts.ends[place][lines] = np.where(present, begin + spans[:, place, 1], begin)
-    for k, place in enumerate(NUMBERS):
-        cuts.number_present[place][lines] = [reading.numbers[k] is not None for reading in readings]
-        cuts.numbers[place][lines] = [reading.numbers[k] or 0 for reading in readings]
+    spans = np.array([reading.spans for reading in readings])[:, TEXT_PLACES, :]
+    cuts.present[:, lines] = (spans[:, :, 0] != ABSENT[0]).T
+    # An absent field lies at the end of the one before it.
+    ascending = np.maximum.accumulate(np.maximum(spans, 0).reshape(len(lines), -1), axis=1) + begin[:, None]
+    cuts.starts[:, lines] = ascending[:, 0::2].T
+    cuts.ends[:, lines] = ascending[:, 1::2].T
+    cuts.number_present[:, lines] = np.array([[value is not None for value in r.numbers] for r in readings]).T
+    cuts.numbers[:, lines] = np.array([[value or 0 for value in r.numbers] for r in readings]).T
     cuts.time_ms[lines] = [reading.time_ms for reading in readings]
     cuts.short[lines] = [reading.status == SHORT for reading in readings]
     extras = np.array([ABSENT if reading.extra is None else reading.extra for reading in readings])

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from etl.parse._arrays import repeat_text, spans_to_array, texts_to_array, values_to_array
+from etl.parse._arrays import repeat_text, spans_to_array, spans_to_arrays, texts_to_array, values_to_array
 from etl.parse._cuts import TEXT_PLACES, Bytes, Cuts, Ints
 from etl.parse._exact import AMBIGUOUS, CLEAN, NUMBERS, SHORT
 from etl.parse._keys import decode_keys
@@ -42,14 +42,13 @@ def build_wire_columns(chunk: Bytes, cuts: Cuts, rows: Rows) -> list[pa.Array]:
     # Taking all lines by their indices would copy every span for nothing.
     lines = slice(None) if len(rows.lines) == len(cuts.line_starts) else rows.lines
     columns: list[pa.Array] = [None] * len(WIRE_FIELDS)
-    for place in TEXT_PLACES:
-        columns[place] = spans_to_array(
-            data, cuts.starts[place][lines], cuts.ends[place][lines], cuts.present[place][lines], pa.string()
-        )
-    for place in NUMBERS:
+    texts = spans_to_arrays(data, cuts.starts[:, lines], cuts.ends[:, lines], cuts.present[:, lines])
+    for place, text in zip(TEXT_PLACES, texts, strict=True):
+        columns[place] = text
+    for row, place in enumerate(NUMBERS):
         kind = WIRE_FIELDS[place].kind.arrow
-        values = cuts.numbers[place][lines].astype(np.int32 if kind == pa.int32() else np.int64, copy=False)
-        columns[place] = values_to_array(values, cuts.number_present[place][lines], kind)
+        values = cuts.numbers[row][lines].astype(np.int32 if kind == pa.int32() else np.int64, copy=False)
+        columns[place] = values_to_array(values, cuts.number_present[row][lines], kind)
     columns[_TIME_PLACE] = values_to_array(cuts.time_ms[lines], None, pa.timestamp("ms"))
     return columns
 

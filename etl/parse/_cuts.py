@@ -21,22 +21,23 @@ TEXT_PLACES: Final = tuple(place for place in range(len(WIRE_FIELDS)) if place !
 
 @dataclass(frozen=True)
 class Cuts:
-    """The lines of one chunk, one entry a line: spans into the chunk's bytes, and the values that are no text.
+    """The lines of one chunk: spans into its bytes, and the values that are no text.
 
-    `starts` and `ends` map a text field's place to its spans; an absent field has an empty span with `present` False.
-    Within a field the spans never step back, whatever the line: Arrow offsets are made of them.
+    Arrays of one axis have an entry a line; `starts`, `ends` and `present` have a row for each of `TEXT_PLACES`, `numbers` and
+    `number_present` one for each of `NUMBERS`. An absent field has any span that keeps the fields of its line in order: Arrow
+    offsets, which never step back, are made of all spans of a line one after the other, and of all lines.
     """
 
     line_starts: Ints
     line_ends: Ints
-    starts: dict[int, Ints]
-    ends: dict[int, Ints]
-    present: dict[int, Bools]
+    starts: Ints
+    ends: Ints
+    present: Bools
     time_ms: Ints
-    numbers: dict[int, Ints]
-    number_present: dict[int, Bools]
+    numbers: Ints
+    number_present: Bools
     extra_starts: Ints
-    """Where the text after field 27 starts; it ends with the line. -1 for none."""
+    """Where the text after field 27 starts; -1 for none."""
     extra_ends: Ints
     short: Bools
     exact: Bools

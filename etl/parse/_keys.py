@@ -40,16 +40,11 @@ def decode_key(key: str, operation: str | None) -> str | None:
 
 
 def decode_keys(keys: pa.StringArray, operations: pa.StringArray) -> pa.StringArray:
-    """`decode_key` for whole columns, without a loop over rows; keys in which nothing is encoded are taken over.
-
-    `keys` must not be a slice: its own bytes are searched for marks of an encoding.
-    """
-    _, offsets, data = keys.buffers()
-    text = np.frombuffer(data or b"", np.uint8)
+    """`decode_key` for whole columns, without a loop over rows; keys in which nothing is encoded are taken over."""
+    text, ends = _text_of(keys)
     marks = np.flatnonzero((text == _PERCENT) | (text == _PLUS))
     if not len(marks):
         return keys
-    ends = np.frombuffer(offsets, np.int32, len(keys) + 1)[1:]
     encoded = _distinct(np.searchsorted(ends, marks, side="right"))
     rows = values_to_array(encoded, None, pa.int64())
     once = _to_bools(pc.or_kleene(*(pc.starts_with(operations.take(rows), prefix) for prefix in _ENCODED_ONCE)))
@@ -65,14 +60,13 @@ def decode_keys(keys: pa.StringArray, operations: pa.StringArray) -> pa.StringAr
 
 def _decode(keys: pa.StringArray, passes: int) -> pa.StringArray:
     """Decode keys that are encoded so many times."""
-    _, offsets, data = keys.buffers()
-    ends = np.frombuffer(offsets, np.int32, len(keys) + 1)[1:].astype(np.int64)
+    joined, ends = _text_of(keys)
     # A space after each key: it ends an escape that is cut off, and a character that is.
-    text = np.full(len(data) + len(keys), _SPACE, np.uint8)
-    ends += np.arange(len(keys))
+    text = np.full(len(joined) + len(keys), _SPACE, np.uint8)
+    ends = ends + np.arange(len(keys))
     is_key = np.ones(len(text), np.bool_)
     is_key[ends] = False
-    text[is_key] = np.frombuffer(data, np.uint8, len(data))
+    text[is_key] = joined
     if passes == 1:
         text[text == _PLUS] = _SPACE
     whole = np.ones(len(keys), np.bool_)
@@ -83,6 +77,13 @@ def _decode(keys: pa.StringArray, passes: int) -> pa.StringArray:
         for row, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
             whole[row] &= _is_utf8(text[start:end].tobytes())
     return spans_to_array(pa.py_buffer(text), starts, ends, whole, pa.string())
+
+
+def _text_of(keys: pa.StringArray) -> tuple[Bytes, Ints]:
+    """The bytes of all keys one after the other, and where each ends in them."""
+    _, offsets, data = keys.buffers()
+    bounds = np.frombuffer(offsets, np.int32, len(keys) + 1, offset=4 * keys.offset).astype(np.int64)
+    return np.frombuffer(data or b"", np.uint8)[bounds[0] : bounds[-1]], bounds[1:] - bounds[0]
 
 
 def _unquote(text: Bytes, ends: Ints, whole: Bools) -> tuple[Bytes, Ints]:

@@ -30,14 +30,15 @@ import numpy as np
 
 from etl.parse._cuts import TEXT_PLACES, Bools, Bytes, Cuts, Ints
 from etl.parse._exact import BOM, NUMBERS
-from etl.parse._values import are_dashes, are_operations, read_numbers, read_times
+from etl.parse._values import are_operations, read_numbers, read_times
 
-_SPACE, _QUOTE, _LF, _CR = b' "\n\r'
+_SPACE, _QUOTE, _LF, _CR, _DASH = b' "\n\r-'
 _HEAD_SPACES: Final = 9
 _BARE_SPACES: Final = 17
 """Spaces before the tail of a line without quotes."""
 _OAI: Final = np.frombuffer(b"arn:aws:iam::cloudfront:user/CloudFront Origin Access Identity ", np.uint8)
 _OAI_SPACES: Final = 4
+_FIELDS: Final = 27
 _FIRST_TAIL: Final = 17
 _TAIL_FIELDS: Final = 10
 _PADDING: Final = 40
@@ -78,27 +79,19 @@ def tokenize(chunk: Bytes) -> Cuts:
     tail = np.where(plain, np.where(quoted, q[5] + 1, first + _BARE_SPACES), 0)
     tail_fields = np.where(plain, last - tail, 0)
 
-    starts: dict[int, Ints] = {0: lines.starts}
-    ends: dict[int, Ints] = {0: at[first]}
-
-    def cut(place: int, before: Ints, *, tokens: int = 1) -> None:
-        """The field between delimiter `before` and the next one, or the one after `tokens` of them."""
-        starts[place] = at[before] + 1
-        ends[place] = at[before + tokens]
-
-    cut(1, first)
-    cut(2, first + 1, tokens=2)
-    cut(3, first + 3)
-    starts[4], ends[4] = at[first + 4] + 1, at[head + 5]
-    for place in (5, 6, 7):
-        cut(place, head + place)
-    for place, opening, token in ((8, 0, 8), (15, 2, 15), (16, 4, 16)):
-        cut(place, np.where(quoted, q[opening], first + token))
-    for k in range(6):
-        cut(9 + k, block + k)
-    for k in range(_TAIL_FIELDS):
-        cut(_FIRST_TAIL + k, tail + k)
-    # A quoted field ends at the next quote, not at the next delimiter.
+    # The delimiter before each of the 27 fields. A field ends at the next one, with the exceptions that follow.
+    before = np.empty((_FIELDS, len(first)), np.int64)
+    before[0:2] = first
+    before[2:5] = first + np.array([[1], [3], [4]])
+    before[5:8] = head + np.array([[5], [6], [7]])
+    for place, opening in ((8, 0), (15, 2), (16, 4)):
+        before[place] = np.where(quoted, q[opening], first + place)
+    before[9:15] = block + np.arange(6)[:, None]
+    before[17:] = tail + np.arange(_TAIL_FIELDS)[:, None]
+    starts = at[before] + 1
+    ends = at[before + 1]
+    starts[0], ends[0] = lines.starts, at[first]
+    ends[2], ends[4] = at[first + 3], at[head + 5]
     for place, closing in ((8, 1), (15, 3), (16, 5)):
         ends[place] = np.where(quoted, at[q[closing]], ends[place])
 
@@ -109,21 +102,18 @@ def tokenize(chunk: Bytes) -> Cuts:
         & (ends[15] + 3 == starts[16])
         & (ends[16] + 1 == at[tail])
     )
-    dashes = {place: are_dashes(chunk, starts[place], ends[place]) for place in TEXT_PLACES}
+    dashes = _are_dashes(chunk, starts, ends)
     with_spaces = np.flatnonzero(plain & (more > 0))
     plain[with_spaces] = _are_oai(chunk, starts[4][with_spaces]) & ~dashes[7][with_spaces]
-    for place in (0, 1, 3, 4, 5, 6, 7, 10):
-        plain &= ends[place] > starts[place]
-    for place in (8, 15, 16):
-        plain &= quoted | dashes[place]
-    present: dict[int, Bools] = {place: ~dash for place, dash in dashes.items()}
-    for k in range(_TAIL_FIELDS):
-        place = _FIRST_TAIL + k
-        missing = tail_fields <= k
-        plain &= (ends[place] > starts[place]) | missing
-        starts[place] = np.where(missing, lines.ends, starts[place])
-        ends[place] = np.where(missing, lines.ends, ends[place])
-        present[place] &= ~missing
+    filled = ends > starts
+    plain &= filled[[0, 1, 3, 4, 5, 6, 7, 10]].all(axis=0)
+    plain &= quoted | dashes[[8, 15, 16]].all(axis=0)
+    missing = tail_fields <= np.arange(_TAIL_FIELDS)[:, None]
+    plain &= (filled[_FIRST_TAIL:] | missing).all(axis=0)
+    starts[_FIRST_TAIL:] = np.where(missing, lines.ends, starts[_FIRST_TAIL:])
+    ends[_FIRST_TAIL:] = np.where(missing, lines.ends, ends[_FIRST_TAIL:])
+    present = ~dashes
+    present[_FIRST_TAIL:] &= ~missing
     extra_starts = np.where(tail_fields > _TAIL_FIELDS, at[tail + _TAIL_FIELDS] + 1, -1)
     plain &= (extra_starts < 0) | (at[tail + _TAIL_FIELDS + 1] > extra_starts)
     before_lf = chunk[lines.ends - 1]
@@ -131,23 +121,22 @@ def tokenize(chunk: Bytes) -> Cuts:
 
     time_ms, are_times = read_times(chunk, starts[2], ends[2])
     plain &= are_times
-    numbers: dict[int, Ints] = {}
-    number_present: dict[int, Bools] = {}
-    for place in NUMBERS:
-        numbers[place], number_present[place], are_numbers = read_numbers(chunk, starts[place], ends[place])
-        plain &= are_numbers
-    plain &= numbers[NUMBERS[0]] <= _MAX_STATUS
+    of_numbers = list(NUMBERS)
+    numbers, are_numbers = read_numbers(chunk, starts[of_numbers], ends[of_numbers])
+    plain &= (are_numbers | dashes[of_numbers]).all(axis=0)
+    plain &= numbers[0] <= _MAX_STATUS
     shaped = np.flatnonzero(plain)
     plain[shaped] = are_operations(chunk, starts[6][shaped], ends[6][shaped])
+    of_texts = list(TEXT_PLACES)
     return Cuts(
         line_starts=lines.starts,
         line_ends=lines.ends,
-        starts={place: starts[place] for place in TEXT_PLACES},
-        ends={place: ends[place] for place in TEXT_PLACES},
-        present=present,
+        starts=starts[of_texts],
+        ends=ends[of_texts],
+        present=present[of_texts],
         time_ms=time_ms,
         numbers=numbers,
-        number_present=number_present,
+        number_present=present[of_numbers],
         extra_starts=extra_starts,
         extra_ends=lines.ends.copy(),
         short=(tail_fields >= 2) & (tail_fields <= 5),
@@ -172,9 +161,7 @@ def _find_lines(chunk: Bytes) -> _Lines:
 
 def _find_delimiters(chunk: Bytes) -> tuple[Ints, Bytes]:
     """Positions of all spaces, quotes and LFs, padded with the last position, and which of them each is, not padded."""
-    at = np.empty(len(chunk) + _PADDING, np.int64)
-    kinds = np.empty(len(chunk), np.uint8)
-    count = 0
+    positions, kinds = [], []
     for begin in range(0, len(chunk), _BLOCK):
         block = chunk[begin : begin + _BLOCK]
         # Few other bytes are so small, and these are rare in logs: one comparison, and a second look if there are any.
@@ -183,12 +170,19 @@ def _find_delimiters(chunk: Bytes) -> tuple[Ints, Bytes]:
         wanted = (kind == _SPACE) | (kind == _QUOTE) | (kind == _LF)
         if not wanted.all():
             found, kind = found[wanted], kind[wanted]
-        end = count + len(found)
-        np.add(found, begin, out=at[count:end])
-        kinds[count:end] = kind
-        count = end
-    at[count : count + _PADDING] = len(chunk) - 1
-    return at[: count + _PADDING], kinds[:count]
+        found += begin
+        positions.append(found)
+        kinds.append(kind)
+    positions.append(np.full(_PADDING, len(chunk) - 1))
+    return np.concatenate(positions), np.concatenate(kinds)
+
+
+def _are_dashes(chunk: Bytes, start: Ints, end: Ints) -> Bools:
+    """Whether each span is a single dash, which is how S3 writes null."""
+    dashes: Bools = (end - start == 1).reshape(-1)
+    single = np.flatnonzero(dashes)
+    dashes[single] = chunk[start.reshape(-1)[single]] == _DASH
+    return dashes.reshape(start.shape)
 
 
 def _are_oai(chunk: Bytes, start: Ints) -> Bools:

@@ -15,7 +15,7 @@ from etl.parse._time import MONTHS, S3_LAUNCH_MS
 
 Words = npt.NDArray[np.uint64]
 
-_DASH, _SPACE = b"- "
+_SPACE = ord(" ")
 _WORD: Final = 8
 _ASCII_ZEROS: Final = np.uint64(0x3030303030303030)
 _ABOVE_NINE: Final = np.uint64(0x7676767676767676)
@@ -43,31 +43,22 @@ _MONTH_CODES: Final = np.array([int.from_bytes(name, "little") for name in MONTH
 _MONTH_ORDER: Final = np.argsort(_MONTH_CODES)
 
 
-def are_dashes(chunk: Bytes, start: Ints, end: Ints) -> Bools:
-    """Whether each span is a single dash, which is how S3 writes null."""
-    dashes: Bools = end - start == 1
-    single = np.flatnonzero(dashes)
-    dashes[single] = chunk[start[single]] == _DASH
-    return dashes
-
-
-def read_numbers(chunk: Bytes, start: Ints, end: Ints) -> tuple[Ints, Bools, Bools]:
-    """Values, whether there is one (not a dash), and whether the span is a dash or 1 to 16 digits.
+def read_numbers(chunk: Bytes, start: Ints, end: Ints) -> tuple[Ints, Bools]:
+    """Values of spans, and whether each span is 1 to 16 digits; arrays of any one shape.
 
     Eight digits are one machine word: loaded at once, checked at once, and added up in three multiplications.
     """
     words = _overlapping_words(chunk)
-    length = end - start
-    value, ok = _read_word(words, end - _WORD, np.minimum(length, _WORD))
+    length = (end - start).reshape(-1)
+    last = end.reshape(-1)
+    value, ok = _read_word(words, last - _WORD, np.minimum(length, _WORD))
     ok &= (length > 0) & (length <= 2 * _WORD)
     longer = np.flatnonzero(length > _WORD)
-    if len(longer):
-        digits = np.minimum(length[longer] - _WORD, _WORD)
-        high, high_ok = _read_word(words, np.maximum(end[longer] - 2 * _WORD, 0), digits)
-        value[longer] += high * 100_000_000
-        ok[longer] &= high_ok
-    present = ~are_dashes(chunk, start, end)
-    return value, present, ok | ~present
+    digits = np.minimum(length[longer] - _WORD, _WORD)
+    high, high_ok = _read_word(words, np.maximum(last[longer] - 2 * _WORD, 0), digits)
+    value[longer] += high * 100_000_000
+    ok[longer] &= high_ok
+    return value.reshape(start.shape), ok.reshape(start.shape)
 
 
 def _overlapping_words(chunk: Bytes) -> Words:
