@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,7 @@ from etl.ingest import ingest
 from etl.lake import create_lake, open_lake, read_commits
 from etl.schema import COMPACTED_SCHEMA, SCHEMA
 
+ROOT = Path(__file__).parent.parent
 GRACE = dt.timedelta(days=7)
 
 
@@ -325,3 +328,11 @@ def test_the_time_of_a_commit_is_utc(lake: Path) -> None:
     (found,) = read_commits(open_lake(str(lake)).store)
     assert found.committed_at == DAY_1.isoformat()
     assert found.committed_at.endswith("+00:00")
+
+
+def test_nothing_is_printed_whatever_the_program_is(lake: Path) -> None:
+    """Run by `python -c`, DuckDB takes the program for a person at a prompt and draws progress bars."""
+    code = "from etl.compact._rewrite import _connect; from pathlib import Path; import sys\n"
+    code += "print(_connect(Path(sys.argv[1])).execute(\"SELECT current_setting('enable_progress_bar')\").fetchall())"
+    done = subprocess.run([sys.executable, "-c", code, str(lake)], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[(False,)]\n"

@@ -17,7 +17,7 @@ or done, and a line on stderr names it; 2: the command itself is wrong. LAKE is 
 def docs_commands() -> str:
     """The text of ``docs/commands.md``."""
     sections = [_INTRODUCTION]
-    with click.Context(accesslake, info_name="accesslake", max_content_width=100, terminal_width=100) as context:
+    with accesslake.make_context("accesslake", ["parse"], resilient_parsing=True, terminal_width=100) as context:
         for name in accesslake.list_commands(context):
             command = accesslake.get_command(context, name)
             assert command is not None  # it is listed

@@ -97,7 +97,7 @@ def _fold(
 
 
 def _connect(scratch: Path) -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(
+    connection = duckdb.connect(
         config={
             "memory_limit": _MEMORY_LIMIT,
             "temp_directory": str(scratch / "spill"),
@@ -106,6 +106,9 @@ def _connect(scratch: Path) -> duckdb.DuckDBPyConnection:
             "autoload_known_extensions": "false",
         }
     )
+    # DuckDB draws a bar on standard output where it takes the program for a person at a prompt.
+    connection.execute("SET enable_progress_bar = false")
+    return connection
 
 
 def _input_sql(connection: duckdb.DuckDBPyConnection, files: Iterable[str]) -> str:
