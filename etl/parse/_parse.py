@@ -16,7 +16,7 @@ from etl.parse._columns import build_added_columns, build_wire_columns
 from etl.parse._tokenize import tokenize
 from etl.schema import QUARANTINE_SCHEMA, SCHEMA, WIRE_FIELDS, arrow_schema
 
-CHUNK_BYTES: Final = 1 << 22
+CHUNK_BYTES: Final = 1 << 21
 """Bytes parsed at once: large enough that a chunk's fixed costs vanish, small enough to stay near the processor."""
 MAX_LINE_BYTES: Final = 1 << 26
 """Bytes without LF after which an object is no log: S3 writes lines of some kilobytes."""
