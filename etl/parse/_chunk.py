@@ -10,7 +10,7 @@ import numpy as np
 
 from etl.parse._columns import Rows
 from etl.parse._cuts import TEXT_PLACES, Bytes, Cuts
-from etl.parse._exact import ABSENT, AMBIGUOUS, CLEAN, NUMBERS, SHORT, Reading, Rejected, read_line
+from etl.parse._exact import ABSENT, AMBIGUOUS, CLEAN, NUMBERS, SHORT, Reading, Rejected, is_utf8, read_line
 
 Tokenizer = Callable[[Bytes], Cuts]
 _LF: Final = ord("\n")
@@ -70,7 +70,7 @@ def read_chunk(chunk: bytes | memoryview, tokenizer: Tokenizer) -> ReadChunk:
             raw_lines[line] = content.decode(errors="backslashreplace")
             reading = read_line(content)
             assert isinstance(reading, Reading)  # replacing bytes that are not UTF-8 moves no delimiter
-            if not _is_utf8(content[slice(*reading.spans[_KEY_PLACE])]):
+            if not is_utf8(content[slice(*reading.spans[_KEY_PLACE])]):
                 damaged_keys.append(line)
     _fill(cuts, read)
     ambiguous = tuple(line for line, reading in read.items() if reading.status == AMBIGUOUS)
@@ -131,15 +131,7 @@ def _as_utf8(chunk: bytes | memoryview) -> tuple[bytes | memoryview, dict[int, b
     if np.frombuffer(chunk, np.uint8).max(initial=0) < _NOT_ASCII:
         return chunk, {}
     text = bytes(chunk)
-    if _is_utf8(text):
+    if is_utf8(text):
         return chunk, {}
-    damaged = {line: content for line, content in enumerate(text.split(b"\n")) if not _is_utf8(content)}
+    damaged = {line: content for line, content in enumerate(text.split(b"\n")) if not is_utf8(content)}
     return text.decode(errors="replace").encode(), damaged
-
-
-def _is_utf8(content: bytes) -> bool:
-    try:
-        content.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

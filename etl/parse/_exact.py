@@ -181,3 +181,12 @@ def _finish(
     )
     extra = None if tail.extra is None else (tail.extra, len(text))
     return Reading(status, filled + absent, time_ms, tuple(numbers), extra)
+
+
+def is_utf8(data: bytes) -> bool:
+    """Whether the bytes can be text as they are."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

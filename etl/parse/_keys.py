@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from etl.parse._arrays import spans_to_array, values_to_array
 from etl.parse._cuts import Bools, Bytes, Ints
+from etl.parse._exact import is_utf8
 
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _ENCODED_ONCE: Final = ("S3.", "BATCH.")
@@ -36,7 +37,7 @@ def decode_key(key: str, operation: str | None) -> str | None:
         if _BAD_ESCAPE.search(decoded):
             return None
         decoded = unquote_to_bytes(decoded)
-    return decoded.decode() if _is_utf8(decoded) else None
+    return decoded.decode() if is_utf8(decoded) else None
 
 
 def decode_keys(keys: pa.StringArray, operations: pa.StringArray) -> pa.StringArray:
@@ -73,9 +74,9 @@ def _decode(keys: pa.StringArray, passes: int) -> pa.StringArray:
     for _ in range(passes):
         text, ends = _unquote(text, ends, whole)
     starts = np.append(0, ends[:-1] + 1)
-    if not _is_utf8(text.tobytes()):
+    if not is_utf8(text.tobytes()):
         for row, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
-            whole[row] &= _is_utf8(text[start:end].tobytes())
+            whole[row] &= is_utf8(text[start:end].tobytes())
     return spans_to_array(pa.py_buffer(text), starts, ends, whole, pa.string())
 
 
@@ -116,11 +117,3 @@ def _to_bools(mask: pa.BooleanArray) -> Bools:
 def _from_bools(mask: Bools) -> pa.BooleanArray:
     bits = pa.py_buffer(np.packbits(mask, bitorder="little"))
     return pa.Array.from_buffers(pa.bool_(), len(mask), [None, bits], 0)
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
