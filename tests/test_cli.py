@@ -61,6 +61,14 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class TestParse:
+    def test_reads_one_log_object_and_says_so(self, tmp_path: Path) -> None:
+        (tmp_path / "one.log").write_bytes((CORPUS / "synthetic-edge.log").read_bytes())
+        assert accesslake("parse", tmp_path)[0] == 0
+        (tmp_path / "two.log").touch()
+        code, out, err = accesslake("parse", tmp_path)
+        assert (code, out) == (2, "")
+        assert f"{tmp_path}: names several log objects" in one_line(err)
+
     def test_prints_rows_and_rejects_in_input_order(self) -> None:
         code, out, err = accesslake("parse", CORPUS / "synthetic-edge.log")
         records = [json.loads(line) for line in out.splitlines()]
@@ -260,6 +268,12 @@ class TestQuery:
 
 
 class TestOthers:
+    def test_ddl_refuses_a_first_day_that_is_none(self) -> None:
+        code, _, err = accesslake("ddl", "--first-day", "2026-02-30")
+        assert code == 2
+        assert "2026-02-30" in one_line(err)
+        assert "2026-02-03,NOW" in accesslake("ddl", "--first-day", "2026-02-03")[1]
+
     def test_ddl(self) -> None:
         statements = as_json("ddl", "--database", "logs", "--location", "s3://amzn-s3-demo-bucket/x/")["statements"]
         assert len(statements) == 8  # type: ignore[arg-type]

@@ -124,6 +124,17 @@ def test_a_source_that_is_mended_is_taken_the_next_time(tmp_path: Path, lake: Pa
     assert take(logs, lake).rows == 50
 
 
+def test_what_a_killed_run_left_is_removed_a_day_later(logs: Path, lake: Path) -> None:
+    take(logs, lake)
+    incoming = lake / "staging" / "incoming"
+    old, new = incoming / "old-rows", incoming / "new-rows"
+    for file in (old, new):
+        file.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    take(logs, lake)
+    assert list(incoming.iterdir()) == [new]
+
+
 @pytest.mark.parametrize("kind", [NotALog, CorruptSource, SourceUnreadable, SourceNotFound, LakeUnusable])
 def test_an_error_survives_the_way_back_from_a_worker(kind: type[SourceError]) -> None:
     error = pickle.loads(pickle.dumps(kind("s3://b/k", "is broken", hint="mend it")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import click
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.cli._output import json_option
-from etl.errors import SourceError
+from etl.errors import BadParameter, SourceError
 from etl.parse import Parsed, parse_stream
 from etl.sources import PART_BYTES, LogSource, decompress, find_logs, read_parts
 
@@ -62,7 +63,11 @@ def _parsed(file: str) -> Iterator[Parsed]:
     if file == "-":
         parts = iter(lambda: sys.stdin.buffer.read(PART_BYTES), b"")
         return parse_stream(decompress(parts, source_key="-"), source_key="-")
-    found = next(find_logs([file]))
+    found, *others = islice(find_logs([file]), 2)
+    if others:
+        raise BadParameter(
+            file, "names several log objects, and parse reads one", hint="accesslake ingest takes them all"
+        )
     if isinstance(found, SourceError):
         raise found
     assert isinstance(found, LogSource)

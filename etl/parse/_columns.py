@@ -17,6 +17,8 @@ from etl.schema import WIRE_FIELDS
 
 _EPOCH: Final = date(1970, 1, 1)
 _DAY_MS: Final = 86_400_000
+_MAX_DAYS: Final = 1000
+"""Days between the first and the last line up to which the days between are simply counted."""
 _TIME_PLACE: Final = 2
 _OPERATION_PLACE: Final = 6
 _KEY_PLACE: Final = 7
@@ -110,7 +112,15 @@ def _raw_lines(rows: Rows) -> pa.Array:
 
 
 def _event_dates(time_ms: Ints) -> pa.Array:
-    """UTC days as `YYYY-MM-DD`; the few distinct ones are formatted once."""
-    days, code = np.unique(time_ms // _DAY_MS, return_inverse=True)
-    names = texts_to_array([(_EPOCH + timedelta(days=day)).isoformat() for day in days.tolist()], pa.string())
-    return names.take(values_to_array(code, None, pa.int64()))
+    """UTC days as `YYYY-MM-DD`; each of the few days is formatted once."""
+    days = time_ms // _DAY_MS
+    first = int(days.min(initial=days[0] if len(days) else 0))
+    last = int(days.max(initial=first))
+    if last - first > _MAX_DAYS:
+        names, code = np.unique(days, return_inverse=True)
+    else:
+        names, code = np.arange(first, last + 1), days - first
+    texts = texts_to_array([(_EPOCH + timedelta(days=day)).isoformat() for day in names.tolist()], pa.string())
+    if len(texts) == 1:
+        return pa.repeat(texts[0], len(days))
+    return texts.take(values_to_array(code, None, pa.int64()))

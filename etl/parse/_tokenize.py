@@ -1,21 +1,27 @@
 """The fast path: cut all plain lines of a chunk at once.
 
-Why it is exact. A line is taken only if it has no or six quotes and every one of these holds, each checked by position:
+Why it is exact. A line is taken only if it has no quotes or at least six, and every one of these holds, each checked by position:
 
 * its first nine spaces are single, come before any quote, and end the eight fields of the head; the third field is
   ``[dd/Mon/yyyy:HH:MM:SS +0000]``, the seventh has the shape of an operation. Four more are allowed in a requester that is
   byte for byte ``arn:aws:iam::cloudfront:user/CloudFront Origin Access Identity `` and one more word, if there is a key;
 * with six quotes, these stand right after the ninth space; right before and right after a run of exactly six
   tokens; around exactly one space; and at the end of the line or before a single space. With none, the ninth token, and those
-  after the six, are ``-``;
+  after the six, are ``-``. With more than six, exactly one has a space after it, six more and then a quote after a
+  space, exactly one has a space and then a quote after it, the last is followed by a space or the end of the line, and of the
+  others none is followed by a space and nine more before a quote that has a space before it: then these three, and what opens
+  the fields after them, are the six;
 * status, sizes and times are a dash or at most 16 digits (nine for the status);
 * every token is non-empty, and the line neither starts with a byte order mark nor ends with a space or a CR.
 
-On such a line the exact reader has no choice. It has at most six quotes, so only the plain reading is tried. No token holds
-a space or a quote and no separator is longer than one space, so each of its fields ends at the first separator, which is where
-this module cuts. The operation is its fourth token after the time and a request URI follows the fifth, so it is found there
-first. (With that requester it is the eighth: of the tokens before it only the last two can have the shape of an operation, and
-neither has a dash two tokens on, one being followed so by the operation itself, the other by the key.)
+On such a line the exact reader has no choice. No token holds a space or a quote and no separator is longer than one space,
+so each of its fields ends at the first separator, which is where this module cuts. With at most six quotes only the plain
+reading is tried. With more, all quotes before a space or the end are sorted into closers of a URI, of a referer and of a user
+agent, and the conditions leave one of each: what follows a closer of a user agent is ten fields or the end, and if more
+follows, whole fields, so that a quote among it has a space before it. The operation is the fourth token after the time and a
+request URI follows the fifth, so it is found there first. (With that requester it is the eighth: of the tokens before it only
+the last two can have the shape of an operation, and neither has a dash two tokens on, one being followed so by the operation
+itself, the other by the key.)
 
 All other lines are given to the exact reader itself. The whole module is behind `tokenize`: a compiled tokenizer only has to
 fill the same `Cuts`.
@@ -38,6 +44,8 @@ _BARE_SPACES: Final = 17
 """Spaces before the tail of a line without quotes."""
 _OAI: Final = np.frombuffer(b"arn:aws:iam::cloudfront:user/CloudFront Origin Access Identity ", np.uint8)
 _OAI_SPACES: Final = 4
+_BLOCK_SPACES: Final = 7
+"""Spaces around and between the six fields from the status to the second time."""
 _FIELDS: Final = 27
 _FIRST_TAIL: Final = 17
 _TAIL_FIELDS: Final = 10
@@ -59,8 +67,9 @@ class _Lines:
     first: Ints
     last: Ints
     quoted: Bools
-    """The line has six quotes; `quotes` are their places among the delimiters (of no meaning elsewhere)."""
-    quotes: tuple[Ints, ...]
+    """The line has six quotes that can end and begin fields; `quotes` are their places among the delimiters (of no meaning
+    elsewhere)."""
+    quotes: list[Ints]
     unquoted: Bools
 
 
@@ -155,8 +164,47 @@ def _find_lines(chunk: Bytes) -> _Lines:
     until = np.searchsorted(quotes, last)
     quote_count = np.diff(until, prepend=0)
     quotes = np.append(quotes, np.full(6, len(kind)))
-    six = tuple(quotes[until - quote_count + k] for k in range(6))
-    return _Lines(at, starts, ends, first, last, quote_count == 6, six, quote_count == 0)
+    six = [quotes[until - quote_count + k] for k in range(6)]
+    quoted = quote_count == 6
+    many = np.flatnonzero(quote_count > 6)
+    if len(many):
+        quoted[many] = _choose_six(at, kind, quotes, many, until[many], six)
+    return _Lines(at, starts, ends, first, last, quoted, six, quote_count == 0)
+
+
+def _choose_six(at: Ints, kind: Bytes, quotes: Ints, lines: Ints, until: Ints, six: list[Ints]) -> Bools:
+    """Of lines with more quotes, put those that can only be the six in `six`; whether there are such.
+
+    The last quote of each line is the one before `until` among `quotes`.
+    """
+    first = np.searchsorted(quotes, six[0][lines])
+    count = until - first
+    row = np.repeat(np.arange(len(lines)), count)
+    begins = np.cumsum(count) - count
+    place = np.arange(len(row)) + (first - begins)[row]
+    quote = quotes[place]
+    gap = quotes[place + 1] - quote
+    closes = (at[quote + 1] == at[quote] + 1) & (kind[quote + 1] != _QUOTE)
+    closes[begins] = False
+    gap[begins + count - 1] = 0
+    opens_next = (at[quote + gap - 1] == at[quote + gap] - 1) & (kind[quote + gap - 1] == _SPACE)
+    uri = closes & (gap == _BLOCK_SPACES + 1) & opens_next
+    referer = closes & (gap == 2) & opens_next
+    other_agent = closes & (gap > _TAIL_FIELDS) & opens_next
+    only: Bools = (np.add.reduceat(uri, begins, dtype=np.int64) == 1) & (
+        np.add.reduceat(referer, begins, dtype=np.int64) == 1
+    )
+    only &= np.add.reduceat(other_agent, begins, dtype=np.int64) == 0
+    # Where there are several, these are somewhere in the chunk; such lines are left out.
+    uri_at = np.add.reduceat(np.where(uri, place, 0), begins)
+    referer_at = np.add.reduceat(np.where(referer, place, 0), begins)
+    only &= (uri_at + 1 < referer_at) & (referer_at + 1 < until - 1)
+    chosen = lines[only]
+    for k, closer in ((1, uri_at[only]), (3, referer_at[only])):
+        six[k][chosen] = quotes[closer]
+        six[k + 1][chosen] = quotes[closer + 1]
+    six[5][chosen] = quotes[until[only] - 1]
+    return only
 
 
 def _find_delimiters(chunk: Bytes) -> tuple[Ints, Bytes]:
