@@ -3,7 +3,11 @@ PYTHON ?= python3
 UV = .uv/bin/uv
 BIN = .venv/bin
 
-.PHONY: help setup demo test lint bench docs lock clean
+# Tools whose dependencies meet neither ours nor each other's, each in an environment of its own.
+TOOLS = ministack sam checkov
+TOOL_MARKS = $(TOOLS:%=.tools/%/.done)
+
+.PHONY: help setup tools demo test lint bench docs lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -19,10 +23,17 @@ setup: .venv/.done ## the environment, exactly as locked
 	$(UV) pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
 	touch $@
 
+tools: setup $(TOOL_MARKS) ## the emulator and the template checkers of the tests
+
+.tools/%/.done: infra/tools/%.lock
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) .tools/$*
+	$(UV) pip sync --quiet --python .tools/$* --require-hashes $<
+	touch $@
+
 demo: setup ## the whole pipeline on generated logs, in ./demo-lake
 	$(BIN)/accesslake demo
 
-test: setup lint ## every suite but the benchmarks
+test: setup tools lint ## every suite but the benchmarks
 	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=
 	$(BIN)/coverage report --include="etl/parse/*,etl/schema.py" --fail-under=100 --show-missing --skip-covered
 
@@ -42,7 +53,10 @@ docs: setup ## the pages that are made from the code
 lock: ## resolve the dependencies anew
 	$(UV) pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes \
 		--quiet --upgrade --output-file requirements.lock
-	sed -i "1,2c # Made by \`make lock\` with uv: every dependency for every supported Python, by hash." requirements.lock
+	for tool in $(TOOLS); do $(UV) pip compile infra/tools/$$tool.in --universal --python-version 3.11 --generate-hashes \
+		--quiet --upgrade --output-file infra/tools/$$tool.lock; done
+	sed -i "1,2c # Made by \`make lock\` with uv: every dependency for every supported Python, by hash." requirements.lock \
+		$(TOOLS:%=infra/tools/%.lock)
 
 clean: ## remove the environments and the demo
-	rm -rf .venv .uv demo-lake demo-lake-logs build dist
+	rm -rf .venv .uv .tools demo-lake demo-lake-logs build dist

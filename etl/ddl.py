@@ -58,12 +58,14 @@ def create_table(table: Table, *, database: str, location: str, first_day: str) 
 def access_logs_sql(*, database: str, batch: str, raw_since: str) -> str:
     """The SELECT of the view `access_logs`: committed batches, and the raw days since `raw_since`, each row in one arm."""
     names = ", ".join(field.name for field in RAW_TABLE_FIELDS)
+    # What goes through Firehose leaves the status of clean rows out.
+    raw = names.replace("parse_status", "coalesce(parse_status, 'clean') AS parse_status")
     day = "date_format(request_time, '%Y-%m-%d')"
     return (
         f"SELECT {names}, event_date, batch_id\n"
         f'FROM {_name(database)}."{COMPACTED_TABLE.name}" WHERE batch_id <= {_text(batch)}\n'
         "UNION ALL\n"
-        f"SELECT {names}, {day} AS {EVENT_DATE.name}, CAST(NULL AS varchar) AS batch_id\n"
+        f"SELECT {raw}, {day} AS {EVENT_DATE.name}, CAST(NULL AS varchar) AS batch_id\n"
         f'FROM {_name(database)}."{RAW_TABLE.name}" WHERE ingest_date >= {_text(raw_since)}'
     )
 

@@ -9,6 +9,8 @@
     ├── SourceError                 a log object that could not be read; others still are    (exit 1)
     │   ├── SourceNotFound          the path, glob or prefix matches nothing
     │   ├── SourceUnreadable        permission, I/O or network trouble
+    │   │   └── SourceReplaced      other content than was listed or announced
+    │   ├── SourceTooLarge          more bytes, stored or unpacked, than are taken
     │   ├── CorruptSource           a truncated or damaged gzip stream
     │   └── NotALog                 bytes that are no text log (pictures, archives, Parquet)
     ├── LakeError                   the lake itself                                          (exit 1)
@@ -71,6 +73,14 @@ class SourceUnreadable(SourceError):
     """Permission, I/O or network trouble while reading a log object."""
 
     retryable = True
+
+
+class SourceReplaced(SourceUnreadable):
+    """The log object's content is no longer the one that was listed or announced."""
+
+
+class SourceTooLarge(SourceError):
+    """More bytes, stored or unpacked, than are taken at once."""
 
 
 class CorruptSource(SourceError):

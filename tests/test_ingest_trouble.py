@@ -33,8 +33,8 @@ from small_lakes import (
 from etl.audit import audit
 from etl.errors import CorruptSource, LakeUnusable, NotALog, SourceError, SourceNotFound, SourceUnreadable
 from etl.ingest import Ingested, _ingest, ingest
-from etl.ingest._sniff import is_binary
 from etl.lake import create_lake
+from etl.sources._sniff import is_binary
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(range(256)) * 40
 ROOT = Path(__file__).parent.parent

@@ -12,6 +12,7 @@ from etl.lake._commits import (
     read_winner,
 )
 from etl.lake._lake import Lake, create_lake, open_lake
+from etl.lake._layout import quarantine_key, raw_key, raw_name
 from etl.lake._snapshot import DataFile, Snapshot
 from etl.lake._store import ObjectStore, StoredObject
 
@@ -29,6 +30,9 @@ __all__ = [
     "create_lake",
     "create_record",
     "open_lake",
+    "quarantine_key",
+    "raw_key",
+    "raw_name",
     "read_commits",
     "read_plan",
     "read_winner",

@@ -8,8 +8,9 @@ from typing import Final
 
 import numpy as np
 
+from etl.arrays import Bytes
 from etl.parse._columns import Rows
-from etl.parse._cuts import TEXT_PLACES, Bytes, Cuts
+from etl.parse._cuts import TEXT_PLACES, Cuts
 from etl.parse._exact import ABSENT, AMBIGUOUS, CLEAN, NUMBERS, SHORT, Reading, Rejected, is_utf8, read_line
 
 Tokenizer = Callable[[Bytes], Cuts]

@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from etl.parse._arrays import repeat_text, spans_to_array, spans_to_arrays, texts_to_array, values_to_array
-from etl.parse._cuts import TEXT_PLACES, Bytes, Cuts, Ints
+from etl.arrays import Bytes, Ints, repeat_text, spans_to_array, spans_to_arrays, texts_to_array, values_to_array
+from etl.parse._cuts import TEXT_PLACES, Cuts
 from etl.parse._exact import AMBIGUOUS, CLEAN, NUMBERS, SHORT
 from etl.parse._keys import decode_keys
 from etl.schema import WIRE_FIELDS

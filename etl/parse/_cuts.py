@@ -5,15 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
+from etl.arrays import Bools, Ints
 from etl.parse._exact import NUMBERS
 from etl.schema import WIRE_FIELDS
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
-Bytes = npt.NDArray[np.uint8]
 
 TEXT_PLACES: Final = tuple(place for place in range(len(WIRE_FIELDS)) if place != 2 and place not in NUMBERS)
 """Places, counted from 0, of the fields that stay text."""

@@ -10,8 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl.parse._arrays import spans_to_array, values_to_array
-from etl.parse._cuts import Bools, Bytes, Ints
+from etl.arrays import Bools, Bytes, Ints, bools_to_array, spans_to_array, text_of, values_to_array
 from etl.parse._exact import is_utf8
 
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -42,7 +41,7 @@ def decode_key(key: str, operation: str | None) -> str | None:
 
 def decode_keys(keys: pa.StringArray, operations: pa.StringArray) -> pa.StringArray:
     """`decode_key` for whole columns, without a loop over rows; keys in which nothing is encoded are taken over."""
-    text, ends = _text_of(keys)
+    text, ends = text_of(keys)
     marks = np.flatnonzero((text == _PERCENT) | (text == _PLUS))
     if not len(marks):
         return keys
@@ -55,13 +54,13 @@ def decode_keys(keys: pa.StringArray, operations: pa.StringArray) -> pa.StringAr
             mask = np.zeros(len(keys), np.bool_)
             mask[which] = True
             decoded = _decode(keys.take(values_to_array(which, None, pa.int64())), passes)
-            keys = pc.replace_with_mask(keys, _from_bools(mask), decoded)
+            keys = pc.replace_with_mask(keys, bools_to_array(mask), decoded)
     return keys
 
 
 def _decode(keys: pa.StringArray, passes: int) -> pa.StringArray:
     """Decode keys that are encoded so many times."""
-    joined, ends = _text_of(keys)
+    joined, ends = text_of(keys)
     # A space after each key: it ends an escape that is cut off, and a character that is.
     text = np.full(len(joined) + len(keys), _SPACE, np.uint8)
     ends = ends + np.arange(len(keys))
@@ -78,13 +77,6 @@ def _decode(keys: pa.StringArray, passes: int) -> pa.StringArray:
         for row, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
             whole[row] &= is_utf8(text[start:end].tobytes())
     return spans_to_array(pa.py_buffer(text), starts, ends, whole, pa.string())
-
-
-def _text_of(keys: pa.StringArray) -> tuple[Bytes, Ints]:
-    """The bytes of all keys one after the other, and where each ends in them."""
-    _, offsets, data = keys.buffers()
-    bounds = np.frombuffer(offsets, np.int32, len(keys) + 1, offset=4 * keys.offset).astype(np.int64)
-    return np.frombuffer(data or b"", np.uint8)[bounds[0] : bounds[-1]], bounds[1:] - bounds[0]
 
 
 def _unquote(text: Bytes, ends: Ints, whole: Bools) -> tuple[Bytes, Ints]:
@@ -112,8 +104,3 @@ def _to_bools(mask: pa.BooleanArray) -> Bools:
     _, data = pc.and_kleene(mask, pc.is_valid(mask)).buffers()
     bits = np.unpackbits(np.frombuffer(data, np.uint8), count=len(mask), bitorder="little")
     return bits.astype(np.bool_)
-
-
-def _from_bools(mask: Bools) -> pa.BooleanArray:
-    bits = pa.py_buffer(np.packbits(mask, bitorder="little"))
-    return pa.Array.from_buffers(pa.bool_(), len(mask), [None, bits], 0)

@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
+from etl.arrays import repeat_text, texts_to_array, values_to_array
 from etl.errors import NotALog
-from etl.parse._arrays import repeat_text, texts_to_array, values_to_array
 from etl.parse._chunk import Tokenizer, leave_uncut, read_chunk
 from etl.parse._columns import build_added_columns, build_wire_columns
 from etl.parse._tokenize import tokenize

@@ -34,7 +34,8 @@ from typing import Final
 
 import numpy as np
 
-from etl.parse._cuts import TEXT_PLACES, Bools, Bytes, Cuts, Ints
+from etl.arrays import Bools, Bytes, Ints
+from etl.parse._cuts import TEXT_PLACES, Cuts
 from etl.parse._exact import BOM, NUMBERS
 from etl.parse._values import are_operations, read_numbers, read_times
 

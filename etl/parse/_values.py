@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from etl.parse._arrays import spans_to_array
-from etl.parse._cuts import Bools, Bytes, Ints
+from etl.arrays import Bools, Bytes, Ints, spans_to_array
 from etl.parse._exact import OPERATION
 from etl.parse._time import MONTHS, S3_LAUNCH_MS
 

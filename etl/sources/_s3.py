@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Final
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from etl.errors import SourceError, SourceNotFound, SourceUnreadable, first_line
+from etl.errors import SourceError, SourceNotFound, SourceReplaced, SourceUnreadable, first_line
 from etl.sources._log_source import PART_BYTES, LogSource
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _REPLACED: Final = frozenset({"PreconditionFailed", "412"})
+_GONE: Final = frozenset({"NoSuchKey", "404"})
 
 
 def find_s3_logs(source: str, *, exclude: str | None) -> Iterator[LogSource | SourceError]:
@@ -50,14 +51,20 @@ def find_s3_logs(source: str, *, exclude: str | None) -> Iterator[LogSource | So
 
 
 def read_s3_parts(log: LogSource) -> Iterator[bytes]:
-    """The object's bytes as they are, in parts, of the listed version only. Raises `SourceUnreadable`."""
+    """The object's bytes as they are, in parts, of the listed version only.
+
+    Raises `SourceNotFound` if it is gone, `SourceReplaced` if another version is there, else `SourceUnreadable`.
+    """
     bucket, _, key = log.location.removeprefix("s3://").partition("/")
     try:
         with closing(_client().get_object(Bucket=bucket, Key=key, IfMatch=f'"{log.version}"')["Body"]) as body:
             yield from body.iter_chunks(PART_BYTES)
     except (ClientError, BotoCoreError) as error:
-        if isinstance(error, ClientError) and error.response["Error"]["Code"] in _REPLACED:
-            raise SourceUnreadable(log.source_key, "changed since it was listed", hint="take it again") from error
+        code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
+        if code in _REPLACED:
+            raise SourceReplaced(log.source_key, "changed since it was listed", hint="take it again") from error
+        if code in _GONE:
+            raise SourceNotFound(log.source_key, "is gone") from error
         raise SourceUnreadable(log.source_key, first_line(error)) from error
 
 

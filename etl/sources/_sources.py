@@ -40,10 +40,15 @@ def version_of(log: LogSource) -> str:
     return log.version if log.version is not None else hash_local(log)
 
 
-def read_parts(log: LogSource) -> Iterator[bytes]:
-    """The object's text, unpacked if it is gzip, in parts of a few MiB. Raises a `SourceError`."""
+def read_stored_parts(log: LogSource) -> Iterator[bytes]:
+    """The object's bytes as they are stored, in parts of a few MiB. Raises a `SourceError`."""
     if log.location.startswith("s3://"):
         from etl.sources._s3 import read_s3_parts
 
-        return decompress(read_s3_parts(log), source_key=log.source_key)
-    return decompress(read_local_parts(log), source_key=log.source_key)
+        return read_s3_parts(log)
+    return read_local_parts(log)
+
+
+def read_parts(log: LogSource) -> Iterator[bytes]:
+    """The object's text, unpacked if it is gzip, in parts of a few MiB. Raises a `SourceError`."""
+    return decompress(read_stored_parts(log), source_key=log.source_key)

@@ -1,4 +1,4 @@
-"""Arrow arrays over memory that we have already.
+"""Arrow arrays over memory that we have already, and Arrow's memory as numpy arrays.
 
 `pyarrow.array`, `pyarrow.scalar` and `to_numpy` import pandas where it is installed: a second of start-up, and memory, for
 nothing. These do not.
@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from etl.parse._cuts import Bools, Ints
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Bytes = npt.NDArray[np.uint8]
 
 
 def spans_to_array(data: pa.Buffer, start: Ints, end: Ints, present: Bools | None, kind: pa.DataType) -> pa.Array:
@@ -66,3 +68,16 @@ def texts_to_array(texts: Sequence[str | bytes | None], kind: pa.DataType) -> pa
 def repeat_text(text: str, count: int) -> pa.StringArray:
     """The same text, `count` times."""
     return pa.repeat(texts_to_array([text], pa.string())[0], count)
+
+
+def text_of(texts: pa.StringArray) -> tuple[Bytes, Ints]:
+    """The bytes of all texts one after the other, and where each ends in them; a null is empty or as long as its slot."""
+    _, offsets, data = texts.buffers()
+    bounds = np.frombuffer(offsets, np.int32, len(texts) + 1, offset=4 * texts.offset).astype(np.int64)
+    return np.frombuffer(data or b"", np.uint8)[bounds[0] : bounds[-1]], bounds[1:] - bounds[0]
+
+
+def bools_to_array(mask: Bools) -> pa.BooleanArray:
+    """The mask as Arrow's."""
+    bits = pa.py_buffer(np.packbits(mask, bitorder="little"))
+    return pa.Array.from_buffers(pa.bool_(), len(mask), [None, bits], 0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
+from etl.errors import NotALog
 from etl.parse import Reading, read_line
 
 _HEAD: Final = 8192
@@ -36,3 +38,12 @@ def is_binary(first: bytes) -> bool:
     if not first.startswith(_MAGIC) and control <= len(head) * _MAX_CONTROL_SHARE:
         return False
     return not any(isinstance(read_line(line), Reading) for line in first.split(b"\n")[:100])
+
+
+def text_only(source_key: str, parts: Iterator[bytes]) -> Iterator[bytes]:
+    """The parts of a log object as they are. Raises `NotALog` on the first if it is none."""
+    first = next(parts, b"")
+    if is_binary(first):
+        raise NotALog(source_key, "is no text log", hint="nothing of it was taken")
+    yield first
+    yield from parts

@@ -1,0 +1,31 @@
+"""What a sink is, and what became of a log object in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from etl.parse import Parsed
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of one log object: non-blank lines = rows + quarantined."""
+
+    lines: int
+    rows: int
+    quarantined: int
+
+
+class Sink(Protocol):
+    """Where the rows of log objects go. Lines that could not be read go to quarantine/, whatever the sink."""
+
+    def write(self, parts: Iterable[Parsed], *, name: str, owner: str) -> Written:
+        """Take the parts of a log object; `name` is its raw name, `owner` whoever must hear if rows of it are lost.
+
+        Rows may be held back until `finish`. What `parts` raises goes through; rows taken until then may be delivered.
+        """
+
+    def finish(self) -> frozenset[str]:
+        """Deliver what was held back; the owners of all rows that are not known to be delivered."""
