@@ -50,6 +50,7 @@ _BLOCK_SPACES: Final = 7
 _FIELDS: Final = 27
 _FIRST_TAIL: Final = 17
 _TAIL_FIELDS: Final = 10
+_IS_DELIMITER: Final = np.isin(np.arange(_QUOTE + 1), (_SPACE, _QUOTE, _LF))
 _PADDING: Final = 40
 """Delimiters that may be looked at beyond the last line's own: more than the longest known layout has."""
 _BLOCK: Final = 1 << 18
@@ -89,7 +90,7 @@ def tokenize(chunk: Bytes) -> Cuts:
     tail = np.where(plain, np.where(quoted, q[5] + 1, first + _BARE_SPACES), 0)
     tail_fields = np.where(plain, last - tail, 0)
 
-    # The delimiter before each of the 27 fields. A field ends at the next one, with the exceptions that follow.
+    # The delimiter before each of the 27 fields. A field ends at the next one's, with the exceptions that follow.
     before = np.empty((_FIELDS, len(first)), np.int64)
     before[0:2] = first
     before[2:5] = first + np.array([[1], [3], [4]])
@@ -98,12 +99,14 @@ def tokenize(chunk: Bytes) -> Cuts:
         before[place] = np.where(quoted, q[opening], first + place)
     before[9:15] = block + np.arange(6)[:, None]
     before[17:] = tail + np.arange(_TAIL_FIELDS)[:, None]
-    starts = at[before] + 1
-    ends = at[before + 1]
-    starts[0], ends[0] = lines.starts, at[first]
-    ends[2], ends[4] = at[first + 3], at[head + 5]
+    ends = np.empty_like(before)
+    starts = at.take(before)
+    ends[:-1] = starts[1:]
+    starts += 1
+    starts[0] = lines.starts
+    ends[7], ends[14], ends[26] = at[before[7] + 1], at[before[14] + 1], at[before[26] + 1]
     for place, closing in ((8, 1), (15, 3), (16, 5)):
-        ends[place] = np.where(quoted, at[q[closing]], ends[place])
+        ends[place] = np.where(quoted, at[q[closing]], at[before[place] + 1])
 
     plain &= ~quoted | (
         (ends[7] + 2 == starts[8])
@@ -112,10 +115,11 @@ def tokenize(chunk: Bytes) -> Cuts:
         & (ends[15] + 3 == starts[16])
         & (ends[16] + 1 == at[tail])
     )
-    dashes = _are_dashes(chunk, starts, ends)
+    lengths = ends - starts
+    dashes = _are_dashes(chunk, starts, lengths)
     with_spaces = np.flatnonzero(plain & (more > 0))
     plain[with_spaces] = _are_oai(chunk, starts[4][with_spaces]) & ~dashes[7][with_spaces]
-    filled = ends > starts
+    filled = lengths > 0
     plain &= filled[[0, 1, 3, 4, 5, 6, 7, 10]].all(axis=0)
     plain &= quoted | dashes[[8, 15, 16]].all(axis=0)
     missing = tail_fields <= np.arange(_TAIL_FIELDS)[:, None]
@@ -216,7 +220,7 @@ def _find_delimiters(chunk: Bytes) -> tuple[Ints, Bytes]:
         # Few other bytes are so small, and these are rare in logs: one comparison, and a second look if there are any.
         found = np.flatnonzero(block <= _QUOTE)
         kind = block[found]
-        wanted = (kind == _SPACE) | (kind == _QUOTE) | (kind == _LF)
+        wanted = _IS_DELIMITER[kind]
         if not wanted.all():
             found, kind = found[wanted], kind[wanted]
         found += begin
@@ -226,12 +230,12 @@ def _find_delimiters(chunk: Bytes) -> tuple[Ints, Bytes]:
     return np.concatenate(positions), np.concatenate(kinds)
 
 
-def _are_dashes(chunk: Bytes, start: Ints, end: Ints) -> Bools:
+def _are_dashes(chunk: Bytes, starts: Ints, lengths: Ints) -> Bools:
     """Whether each span is a single dash, which is how S3 writes null."""
-    dashes: Bools = (end - start == 1).reshape(-1)
+    dashes: Bools = (lengths == 1).reshape(-1)
     single = np.flatnonzero(dashes)
-    dashes[single] = chunk[start.reshape(-1)[single]] == _DASH
-    return dashes.reshape(start.shape)
+    dashes[single] = chunk[starts.reshape(-1)[single]] == _DASH
+    return dashes.reshape(starts.shape)
 
 
 def _are_oai(chunk: Bytes, start: Ints) -> Bools:

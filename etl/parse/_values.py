@@ -90,30 +90,41 @@ def read_times(chunk: Bytes, start: Ints, end: Ints) -> tuple[Ints, Bools]:
     ok &= (third & _THIRD_FRAME) == _THIRD_TEXT
     ok &= (last & _LAST_FRAME) == _LAST_TEXT
 
-    def pair(word: Words, byte: int) -> Ints:
-        """The two digits from that byte of the word on."""
-        nonlocal ok
-        tens = (word >> np.uint64(8 * byte) & _BYTE) ^ _ZERO
-        ones = (word >> np.uint64(8 * byte + 8) & _BYTE) ^ _ZERO
-        ok &= (tens <= _NINE) & (ones <= _NINE)
-        return (tens * _TEN + ones).view(np.int64)
+    # Most lines were logged in the hour of the line before: an hour is worked out once for all lines in a row that have it.
+    begins = np.empty(len(start), np.bool_)
+    begins[:1] = True
+    begins[1:] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
+    hour_ms, are_hours = _read_hours(first[begins], second[begins])
+    row = np.cumsum(begins) - 1
+    minute, are_minutes = _two_digits(third, 0)
+    seconds, are_seconds = _two_digits(third, 3)
+    ok &= are_hours[row] & are_minutes & are_seconds & (minute <= 59) & (seconds <= 59)
+    time_ms = hour_ms[row] + (minute * 60 + seconds) * 1000
+    return time_ms, ok & (time_ms >= S3_LAUNCH_MS)
 
-    day = pair(first, 1)
-    year = pair(second, 0) * 100 + pair(second, 2)
-    hour = pair(second, 5)
-    minute = pair(third, 0)
-    seconds = pair(third, 3)
+
+def _read_hours(first: Words, second: Words) -> tuple[Ints, Bools]:
+    """Milliseconds since 1970 of the hours in `[06/Feb/` and `2019:00:`, and whether they are such."""
+    day, ok = _two_digits(first, 1)
+    century, are_centuries = _two_digits(second, 0)
+    year, are_years = _two_digits(second, 2)
+    hour, are_hours = _two_digits(second, 5)
     name = first >> np.uint64(32) & _THREE_BYTES
     place = np.minimum(np.searchsorted(_MONTH_CODES, name, sorter=_MONTH_ORDER), 11)
     month = _MONTH_ORDER[place]
-    ok &= _MONTH_CODES[month] == name
-    months = ((year - 1970) * 12 + month).astype("datetime64[M]")
+    ok &= are_centuries & are_years & are_hours & (_MONTH_CODES[month] == name)
+    months = ((century * 100 + year - 1970) * 12 + month).astype("datetime64[M]")
     first_day = months.astype("datetime64[D]")
     days_in_month = ((months + 1).astype("datetime64[D]") - first_day).astype(np.int64)
-    ok &= (hour <= 23) & (minute <= 59) & (seconds <= 59) & (day >= 1) & (day <= days_in_month)
-    days = first_day.astype(np.int64) + day - 1
-    time_ms = (((days * 24 + hour) * 60 + minute) * 60 + seconds) * 1000
-    return time_ms, ok & (time_ms >= S3_LAUNCH_MS)
+    ok &= (hour <= 23) & (day >= 1) & (day <= days_in_month)
+    return ((first_day.astype(np.int64) + day - 1) * 24 + hour) * 3_600_000, ok
+
+
+def _two_digits(word: Words, byte: int) -> tuple[Ints, Bools]:
+    """The two digits from that byte of the word on, and whether they are digits."""
+    tens = (word >> np.uint64(8 * byte) & _BYTE) ^ _ZERO
+    ones = (word >> np.uint64(8 * byte + 8) & _BYTE) ^ _ZERO
+    return (tens * _TEN + ones).view(np.int64), (tens <= _NINE) & (ones <= _NINE)
 
 
 def are_operations(chunk: Bytes, start: Ints, end: Ints) -> Bools:
