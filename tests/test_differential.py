@@ -190,7 +190,7 @@ TIMES = (
 @pytest.mark.parametrize("time", TIMES)
 def test_times(time: str) -> None:
     """Also with a plain line beside it: one line's time must not cost another."""
-    assert_all_agree(PLAIN.replace(b"06/Feb/2014:00:00:38 +0000", time.encode()) + b"\n" + PLAIN)
+    assert_all_agree(PLAIN.replace(b"06/Feb/2014:00:00:38 +0000", time.encode()) + b"\n" + PLAIN + b"\n")
 
 
 STRAY = (
