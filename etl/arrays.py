@@ -81,3 +81,13 @@ def bools_to_array(mask: Bools) -> pa.BooleanArray:
     """The mask as Arrow's."""
     bits = pa.py_buffer(np.packbits(mask, bitorder="little"))
     return pa.Array.from_buffers(pa.bool_(), len(mask), [None, bits], 0)
+
+
+def presence_of(values: pa.Array) -> Bools:
+    """Where the values are not null."""
+    bitmap = values.buffers()[0]
+    if bitmap is None or not values.null_count:
+        return np.ones(len(values), np.bool_)
+    first, skipped = divmod(values.offset, 8)
+    of_these = np.frombuffer(bitmap, np.uint8)[first : (values.offset + len(values) + 7) // 8]
+    return np.unpackbits(of_these, bitorder="little")[skipped : skipped + len(values)].view(np.bool_)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from functools import cache
 from typing import Final
 
@@ -10,14 +11,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl.arrays import bools_to_array, text_of, texts_to_array, values_to_array
+from etl.arrays import bools_to_array, presence_of, text_of, texts_to_array, values_to_array
 from etl.parse import CLEAN
 from etl.schema import JSON_KEYS, SCHEMA
 
 _QUOTE, _BACKSLASH = b'"\\'
 _SPACE: Final = 0x20
+_QUOTED, _NOTHING = '"', ""
 _TIME: Final = "request_time"
-_TIME_FORMAT: Final = "%Y-%m-%d %H:%M:%S"
+_EPOCH: Final = date(1970, 1, 1).toordinal()
+_DAY_SECONDS: Final = 86_400
+_COLON: Final = ord(":")
+_TWO_DIGITS: Final = np.frombuffer("".join(f"{n:02}" for n in range(100)).encode(), np.uint8).reshape(100, 2)
 _STATUS: Final = "parse_status"
 _REST: Final = tuple(name for name in SCHEMA.names if name in JSON_KEYS and name != _TIME)
 
@@ -30,39 +35,67 @@ def to_documents(rows: pa.Table) -> pa.StringArray:
     document is one line whatever a client sent
     (https://docs.aws.amazon.com/firehose/latest/dev/dynamic-partitioning-multirecord-deaggergation.html).
     """
-    # Every row has a time; being first, it opens the object.
-    members = [_member(_TIME, _time_texts(rows[_TIME].combine_chunks()), opening='{"', closing='"')]
+    members = [(JSON_KEYS[_TIME], True, _time_texts(rows[_TIME].combine_chunks()))]
     for name in _REST:
         column = rows[name].combine_chunks()
         if name == _STATUS:
             column = pc.if_else(pc.equal(column, _scalar(CLEAN)), _scalar(None), column)
         if column.null_count == len(column):
             continue
-        if pa.types.is_string(column.type):
-            members.append(_member(name, _escape(column), opening=',"', closing='"'))
-        else:
-            members.append(_member(name, column.cast(pa.string()), opening=',"', closing=""))
-    return pc.binary_join_element_wise(*members, _scalar("}\n"), _scalar(""), null_handling="skip")
+        is_text = pa.types.is_string(column.type)
+        members.append((JSON_KEYS[name], is_text, _escape(column) if is_text else column.cast(pa.string())))
+    return _join(members, rows.num_rows)
+
+
+def _join(members: list[tuple[str, bool, pa.StringArray]], count: int) -> pa.StringArray:
+    """Objects of members (key, whether its values are texts, values; null for none) in this order; the first is never null.
+
+    All that a document is made of lies in one array, members and what stands between them, and one gather puts it in the order
+    of the rows: its bytes are the documents, one after the other.
+    """
+    between = [_NOTHING]
+    for place, (key, is_text, _) in enumerate(members):
+        opening = f'{"," if place else "{"}"{key}":{_QUOTED if is_text else ""}'
+        between += [opening, f"{_QUOTED}{opening}"]
+    between += ["}\n", f"{_QUOTED}}}\n"]
+    pieces = pa.concat_arrays([*(values for _, _, values in members), texts_to_array(between, pa.string())])
+
+    nothing = len(members) * count
+    order = np.empty((count, 2 * len(members) + 1), np.int32)
+    row = np.arange(count, dtype=np.int32)
+    in_text = np.zeros(count, np.bool_)  # whether the member before is one whose quote is still to be closed
+    for place, (_, is_text, values) in enumerate(members):
+        present = presence_of(values)
+        order[:, 2 * place] = np.where(present, nothing + 1 + 2 * place + in_text, nothing)
+        order[:, 2 * place + 1] = np.where(present, row + place * count, nothing)
+        in_text = np.where(present, is_text, in_text)
+    order[:, -1] = nothing + 1 + 2 * len(members) + in_text
+    _, offsets, data = pieces.take(values_to_array(order.reshape(-1), None, pa.int32())).buffers()
+    ends = np.frombuffer(offsets, np.int32, order.size + 1)[:: order.shape[1]]
+    return pa.Array.from_buffers(pa.string(), count, [None, pa.py_buffer(np.ascontiguousarray(ends)), data])
 
 
 def _time_texts(times: pa.TimestampArray) -> pa.StringArray:
-    """Whole seconds, which is what S3 writes: the milliseconds of a log line's time are zero."""
-    return pc.strftime(times.cast(pa.timestamp("s"), safe=False), format=_TIME_FORMAT)
-
-
-def _member(name: str, values: pa.StringArray, *, opening: str, closing: str) -> pa.StringArray:
-    """The member of that column with what stands before it; null where the value is."""
-    quote = '"' if closing else ""
-    before = f'{opening}{JSON_KEYS[name]}":{quote}'
-    return pc.binary_join_element_wise(_scalar(before), values, _scalar(closing), _scalar(""))
+    """`yyyy-MM-dd HH:mm:ss`: whole seconds, which is what S3 writes. Formatting by strftime takes ten times as long."""
+    seconds = np.frombuffer(times.buffers()[1], np.int64, len(times), offset=8 * times.offset) // 1000
+    days, row = np.unique(seconds // _DAY_SECONDS, return_inverse=True)
+    texts = np.empty((len(times), len("2019-02-06 00:00:38")), np.uint8)
+    dates = "".join(f"{date.fromordinal(_EPOCH + int(day))} " for day in days).encode()
+    texts[:, :11] = np.frombuffer(dates, np.uint8).reshape(-1, 11)[row]
+    for place, part in ((11, seconds // 3600 % 24), (14, seconds // 60 % 60), (17, seconds % 60)):
+        texts[:, place : place + 2] = _TWO_DIGITS[part]
+    texts[:, 13] = texts[:, 16] = _COLON
+    ends = np.arange(len(times) + 1, dtype=np.int32) * texts.shape[1]
+    return pa.Array.from_buffers(pa.string(), len(times), [None, pa.py_buffer(ends), pa.py_buffer(texts)])
 
 
 def _escape(texts: pa.StringArray) -> pa.StringArray:
     """The texts as they stand between the quotes of a JSON string."""
     data, ends = text_of(texts)
-    marks = np.flatnonzero((data < _SPACE) | (data == _QUOTE) | (data == _BACKSLASH))
-    if not len(marks):
+    plain = data.tobytes()
+    if data.min(initial=_SPACE) >= _SPACE and b'"' not in plain and b"\\" not in plain:
         return texts
+    marks = np.flatnonzero((data < _SPACE) | (data == _QUOTE) | (data == _BACKSLASH))
     rows = np.unique(np.searchsorted(ends, marks, side="right"))
     found = texts.take(values_to_array(rows, None, pa.int64())).to_pylist()
     escaped = [json.dumps(text, ensure_ascii=False)[1:-1] for text in found]
