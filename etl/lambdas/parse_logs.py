@@ -23,7 +23,7 @@ from etl.masking import mask
 from etl.sinks import Delivered, FirehoseClient, FirehoseSink, ParquetSink, Sink
 from etl.sources import read_stored_parts
 
-_MAX_OBJECT_BYTES: Final = 1 << 30
+_MAX_OBJECT_BYTES: Final = 512 << 20
 _ONE_TRY: Final = Config(connect_timeout=4, read_timeout=15, retries={"total_max_attempts": 1})
 """The sink tries again itself, and knows how much time is left."""
 

@@ -29,6 +29,7 @@ CALL_BYTES: Final = 3 << 20
 """Bytes of one call: below the 4 MiB of that page also if they were counted after base64, which it leaves open."""
 _FIRST_DELAY_SECONDS: Final = 0.1
 _MAX_DELAY_SECONDS: Final = 10.0
+_MAX_DOUBLINGS: Final = 10
 _CALL_SECONDS: Final = 20.0
 """Time that one more call may take; with less than that left, no call is made."""
 _HOPELESS: Final = frozenset(
@@ -156,15 +157,20 @@ class FirehoseSink:
         Only refused records are sent again, after a wait of full jitter
         (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/).
         """
-        from botocore.exceptions import BotoCoreError, ClientError  # who has a client has loaded it
+        from botocore.exceptions import ClientError  # who has a client has loaded it
 
         retried = 0
+        last_trouble = ""
         for attempt in count():
             if not pending:
                 break
-            delay = self._uniform(0, min(_MAX_DELAY_SECONDS, _FIRST_DELAY_SECONDS * 2**attempt)) if attempt else 0.0
+            delay = (
+                self._uniform(0, min(_MAX_DELAY_SECONDS, _FIRST_DELAY_SECONDS * 2 ** min(attempt, _MAX_DOUBLINGS)))
+                if attempt
+                else 0.0
+            )
             if self._seconds_left() - delay < _CALL_SECONDS:
-                self._note("no time was left to send all records")
+                self._note(f"no time was left to send all records{last_trouble}")
                 break
             if attempt:
                 self._sleep(delay)
@@ -173,13 +179,13 @@ class FirehoseSink:
                 answer = self._client.put_record_batch(
                     DeliveryStreamName=self._stream, Records=[{"Data": record.data} for record in pending]
                 )
-                pending = _refused(pending, answer["RequestResponses"])
+                pending = _refused(pending, answer)
             except ClientError as error:
                 if error.response["Error"]["Code"] in _HOPELESS:
                     self._note(first_line(error))
                     break
-            except BotoCoreError:
-                continue  # a timeout, say: the records may have been taken, or not
+            except Exception as error:  # a timeout, an answer that is none: the records may have been taken, or not
+                last_trouble = f" ({type(error).__name__}: {first_line(error)})"
         return pending, retried
 
     def _note(self, reason: str) -> None:
@@ -195,8 +201,9 @@ def _bytes(records: list[Record]) -> int:
     return sum(len(record.data) for record in records)
 
 
-def _refused(records: list[Record], answers: list[dict[str, Any]]) -> list[Record]:
+def _refused(records: list[Record], answer: Any) -> list[Record]:
     """The records that Firehose did not say it has; its answers come in their order."""
-    if len(answers) != len(records):
+    said = answer["RequestResponses"]
+    if len(said) != len(records):
         return records
-    return [record for record, answer in zip(records, answers, strict=True) if not answer.get("RecordId")]
+    return [record for record, one in zip(records, said, strict=True) if not one.get("RecordId")]
