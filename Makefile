@@ -7,7 +7,11 @@ BIN = .venv/bin
 TOOLS = ministack sam checkov
 TOOL_MARKS = $(TOOLS:%=.tools/%/.done)
 
-.PHONY: help setup tools demo test lint bench docs lock clean
+STACK ?= accesslake
+ARCHITECTURE ?= arm64
+ARCHITECTURES ?= arm64 x86_64
+
+.PHONY: help setup tools demo test lint bench docs template package deploy lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -49,6 +53,21 @@ bench: setup ## the parser beside its alternatives (see benchmarks/README.md for
 docs: setup ## the pages that are made from the code
 	$(BIN)/python -c 'from etl.cli._docs import docs_commands; print(docs_commands(), end="")' > docs/commands.md
 	$(BIN)/python -c 'from etl.query import docs_queries; print(docs_queries(), end="")' > docs/queries.md
+
+template: setup ## the parts of infra/template.yaml that are made from the code
+	$(BIN)/python -m infra.generate_template
+
+package: setup ## the functions and their layers in ./build (ARCHITECTURES="arm64 x86_64")
+	$(BIN)/python -m infra.package $(ARCHITECTURES:%=--architecture %)
+
+# Needed: LOG_BUCKET and LAKE_BUCKET. Further parameters of the template: PARAMETERS="Sink=parquet AlarmEmail=me@example.com".
+deploy: setup .tools/sam/.done ## package, then make or update the stack: LOG_BUCKET=... LAKE_BUCKET=... [STACK=accesslake]
+	@test -n "$(LOG_BUCKET)" -a -n "$(LAKE_BUCKET)" || \
+		{ echo "make deploy LOG_BUCKET=... LAKE_BUCKET=... [STACK=accesslake] [ARCHITECTURE=arm64] [PARAMETERS='Name=value ...']"; exit 2; }
+	$(BIN)/python -m infra.package --architecture $(ARCHITECTURE)
+	SAM_CLI_TELEMETRY=0 .tools/sam/bin/sam deploy --template-file build/template-$(ARCHITECTURE).yaml --stack-name $(STACK) \
+		--resolve-s3 --capabilities CAPABILITY_IAM --no-confirm-changeset --no-fail-on-empty-changeset \
+		--parameter-overrides LogBucketName=$(LOG_BUCKET) LakeBucketName=$(LAKE_BUCKET) Architecture=$(ARCHITECTURE) $(PARAMETERS)
 
 lock: ## resolve the dependencies anew
 	$(UV) pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes \

@@ -1,0 +1,1 @@
+"""What deploys accesslake: the template, what makes its generated parts, and its packages."""

@@ -1,0 +1,60 @@
+"""Which files of `etl` the Lambda handlers can reach, found in their imports, so that nothing else is deployed."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+PROVIDED: Final = frozenset({"boto3", "botocore", "numpy", "pyarrow"})
+"""What the runtime and the layer hold beside the standard library."""
+
+
+def parser_modules(root: Path) -> list[Path]:
+    """Files of the handlers below `root`/etl/lambdas and of all they import, at their top or in a function, in order.
+
+    Raises `ValueError` if one of them imports a package that is not there when it runs on Lambda.
+    """
+    found: dict[str, Path] = {}
+    waiting = [_name(root, path) for path in (root / "etl" / "lambdas").rglob("*.py")]
+    while waiting:
+        module = waiting.pop()
+        path = _file(root, module)
+        if module in found or path is None:
+            continue
+        found[module] = path
+        waiting.append(module.rpartition(".")[0])
+        for imported in _imports(ast.parse(path.read_text(encoding="utf-8"))):
+            package = imported.partition(".")[0]
+            if package == "etl":
+                waiting.append(imported)
+            elif package not in PROVIDED and package not in sys.stdlib_module_names:
+                raise ValueError(f"{module} imports {package}, which is neither in the runtime nor in the layer")
+    return sorted(found.values())
+
+
+def _imports(node: ast.AST) -> Iterator[str]:
+    """Every module that may be meant: `from etl.lake import Plan` gives `etl.lake` and `etl.lake.Plan`."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            continue
+        if isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        elif isinstance(child, ast.ImportFrom) and child.module is not None:
+            yield child.module
+            yield from (f"{child.module}.{alias.name}" for alias in child.names)
+        yield from _imports(child)
+
+
+def _name(root: Path, path: Path) -> str:
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _file(root: Path, module: str) -> Path | None:
+    if not module:
+        return None
+    path = root.joinpath(*module.split("."))
+    return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)

@@ -1,0 +1,228 @@
+"""Rules for who may do what: roles, policies, buckets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from template_values import (
+    BUCKET,
+    FUNCTION,
+    LOG_GROUP,
+    QUEUE,
+    ROLE,
+    Deployment,
+    Json,
+    as_list,
+    destinations,
+    role_statements,
+    statements,
+)
+
+POLICIES = {"AWS::S3::BucketPolicy": "s3:*", "AWS::SQS::QueuePolicy": "sqs:*"}
+ANY_RESOURCE: frozenset[str] = frozenset()
+"""Statements that may name any resource: none has to."""
+EXPIRING = ("staging/", "athena-results/", "errors/")
+WRITABLE = ("raw/*", "quarantine/*", "errors/*", "meta/lake.json")
+
+
+def roles_name_what_they_may(deployment: Deployment) -> Iterator[str]:
+    for name, role in deployment.of_type(ROLE).items():
+        if "ManagedPolicyArns" in role:
+            yield f"{name}: policies of others"
+    for name, statement in role_statements(deployment):
+        place = f"{name}/{statement.get('Sid')}"
+        if "Resource" not in statement or ("*" in as_list(statement["Resource"]) and place not in ANY_RESOURCE):
+            yield f"{place}: any resource"
+        if any("*" in action for action in as_list(statement.get("Action", "*"))):
+            yield f"{place}: {statement.get('Action')}"
+    for name, policy in deployment.of_type("AWS::IAM::Policy").items():
+        yield f"{name}: comes after the role that needs it: {policy.get('Roles')}"
+    for name, function in deployment.of_type(FUNCTION).items():
+        if "Policies" in function or "Role" not in function:
+            yield f"{name}: SAM would add a policy for all log groups"
+
+
+def roles_write_only_where_they_must(deployment: Deployment) -> Iterator[str]:
+    """Nobody deletes, and nobody writes compacted/ or the log bucket."""
+    bucket = f"arn:aws:s3:::{deployment['LakeBucketName']}/{deployment['LakePrefix']}"
+    for name, statement in role_statements(deployment):
+        actions = as_list(statement["Action"])
+        if any("Delete" in action and action != "sqs:DeleteMessage" for action in actions):
+            yield f"{name}: {actions}"
+        if "s3:PutObject" in actions:
+            for resource in as_list(statement["Resource"]):
+                if resource.removeprefix(bucket) not in WRITABLE:
+                    yield f"{name}: writes {resource}"
+
+
+def services_are_who_they_say(deployment: Deployment) -> Iterator[str]:
+    """A service acts for this account only: the confused deputy."""
+    for name, role in deployment.of_type(ROLE).items():
+        (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+        if statement["Principal"] == {"Service": "firehose.amazonaws.com"} and "Condition" not in statement:
+            yield name
+    for kind in (*POLICIES, "AWS::SNS::TopicPolicy"):
+        for name, policy in deployment.of_type(kind).items():
+            for statement in statements(policy):
+                account = statement.get("Condition", {}).get("StringEquals", {}).get("aws:SourceAccount")
+                if statement["Effect"] == "Allow" and ("Service" not in statement["Principal"] or not account):
+                    yield f"{name}/{statement.get('Sid')}"
+
+
+def _bucket(deployment: Deployment, name: str) -> Json | None:
+    buckets = deployment.of_type(BUCKET).values()
+    return next((each for each in buckets if each["BucketName"] == deployment[name]), None)
+
+
+def buckets_are_closed(deployment: Deployment) -> Iterator[str]:
+    closed = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+    for name, bucket in deployment.of_type(BUCKET).items():
+        access = bucket.get("PublicAccessBlockConfiguration", {})
+        if not all(access.get(key) is True for key in closed):
+            yield f"{name}: {access}"
+        if bucket.get("OwnershipControls") != {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}:
+            yield f"{name}: ACLs"
+        rules = bucket.get("BucketEncryption", {}).get("ServerSideEncryptionConfiguration", [])
+        algorithms = [rule["ServerSideEncryptionByDefault"].get("SSEAlgorithm") for rule in rules]
+        own_key = name == "LakeBucket" and deployment["KmsKeyArn"]
+        if algorithms != (["aws:kms"] if own_key else ["AES256"]):
+            yield f"{name}: {algorithms}"
+
+
+def what_holds_data_outlives_the_stack(deployment: Deployment) -> Iterator[str]:
+    kinds = (BUCKET, "AWS::S3::BucketPolicy", "AWS::Glue::Database")
+    for name, resource in deployment.resources.items():
+        if resource["Type"] in kinds and (
+            resource.get("DeletionPolicy") != "Retain" or resource.get("UpdateReplacePolicy") != "Retain"
+        ):
+            yield name
+
+
+def only_tls(deployment: Deployment) -> Iterator[str]:
+    """Who speaks without TLS is refused, whoever it is and whatever it asks for, and nobody else is."""
+    for kind, actions in POLICIES.items():
+        covered = set()
+        for name, policy in deployment.of_type(kind).items():
+            denies = [statement for statement in statements(policy) if statement["Effect"] == "Deny"]
+            for statement in denies:
+                if statement.get("Condition") != {"Bool": {"aws:SecureTransport": "false"}}:
+                    yield f"{name}: {statement.get('Condition')}"
+                elif (statement.get("Principal"), statement.get("Action")) == ("*", actions):
+                    covered |= set(as_list(statement["Resource"]))
+                else:
+                    yield f"{name}: exempts someone or something"
+        for name, resource in deployment.of_type(BUCKET if kind.startswith("AWS::S3") else QUEUE).items():
+            arn = f"arn:aws:s3:::{resource['BucketName']}" if "BucketName" in resource else f"<{name}.Arn>"
+            if not {arn, *([f"{arn}/*"] if "BucketName" in resource else [])} <= covered:
+                yield f"{name}: nothing asks for TLS"
+
+
+def rows_never_expire(deployment: Deployment) -> Iterator[str]:
+    bucket = _bucket(deployment, "LakeBucketName")
+    if bucket is None:
+        return
+    lake = deployment["LakePrefix"]
+    expired = {}
+    for rule in bucket["LifecycleConfiguration"]["Rules"]:
+        effects = rule.keys() - {"Id", "Status", "Prefix", "AbortIncompleteMultipartUpload"}
+        if effects and (
+            effects != {"ExpirationInDays"} or rule.get("Prefix") not in {lake + each for each in EXPIRING}
+        ):
+            yield f"{rule}"
+        elif effects:
+            expired[rule["Prefix"].removeprefix(lake)] = rule["ExpirationInDays"]
+    if set(expired) != set(EXPIRING):
+        yield f"only {sorted(expired)} is cleared"
+    elif expired["errors/"] < 90:
+        yield "errors cannot be replayed for long"
+
+
+def uploads_are_aborted(deployment: Deployment) -> Iterator[str]:
+    for name, bucket in deployment.of_type(BUCKET).items():
+        rules = bucket.get("LifecycleConfiguration", {}).get("Rules", [])
+        aborting = [rule for rule in rules if "AbortIncompleteMultipartUpload" in rule and "Prefix" not in rule]
+        if not any(rule.get("Status") == "Enabled" for rule in aborting):
+            yield name
+
+
+def logs_can_be_delivered(deployment: Deployment) -> Iterator[str]:
+    """S3 says nothing when it cannot: the logs just never come."""
+    bucket = _bucket(deployment, "LogBucketName")
+    if bucket is None:
+        return
+    if bucket.keys() & {"ObjectLockConfiguration", "ObjectLockEnabled", "LoggingConfiguration"}:
+        yield "the bucket takes no logs, or logs itself"
+    policies = deployment.of_type("AWS::S3::BucketPolicy").values()
+    allowed = [
+        statement
+        for policy in policies
+        for statement in statements(policy)
+        if statement["Effect"] == "Allow" and statement["Principal"] == {"Service": "logging.s3.amazonaws.com"}
+    ]
+    if not allowed:
+        yield "no policy lets logging.s3.amazonaws.com in"
+    arn = f"arn:aws:s3:::{deployment['LogBucketName']}"
+    sources = [f"arn:*:s3:::{name}" for name in deployment["SourceBuckets"]]
+    for statement in allowed:
+        account = {"aws:SourceAccount": deployment["SourceAccount"] or "111122223333"}
+        condition = {
+            "StringEquals": account,
+            "ArnLike": {"aws:SourceArn": sources},
+            "ArnNotLike": {"aws:SourceArn": arn},
+        }
+        if (statement["Action"], statement["Resource"]) != ("s3:PutObject", f"{arn}/{deployment['LogPrefix']}*"):
+            yield f"{statement['Action']} {statement['Resource']}"
+        if statement.get("Condition") != condition:
+            yield f"{statement.get('Condition')}"
+
+
+def notifications_reach_the_queue(deployment: Deployment) -> Iterator[str]:
+    """The queue lets the bucket in before the bucket notifies it, and the bucket's name makes no circle of that."""
+    arn = f"arn:aws:s3:::{deployment['LogBucketName']}"
+    policies = deployment.of_type("AWS::SQS::QueuePolicy")
+    opening = {
+        name
+        for name, policy in policies.items()
+        for statement in statements(policy)
+        if statement["Effect"] == "Allow"
+        and (statement["Principal"], statement["Action"]) == ({"Service": "s3.amazonaws.com"}, "sqs:SendMessage")
+        and statement["Resource"] == "<LogQueue.Arn>"
+        and statement["Condition"]["ArnLike"] == {"aws:SourceArn": arn}
+    }
+    if not opening:
+        yield "the log bucket may not notify"
+    for name, bucket in deployment.of_type(BUCKET).items():
+        if bucket["BucketName"] != deployment["LogBucketName"]:
+            continue
+        configured = bucket.get("NotificationConfiguration", {}).get("QueueConfigurations", [])
+        expected: Json = {"Event": "s3:ObjectCreated:*", "Queue": "<LogQueue.Arn>"}
+        if deployment["LogPrefix"]:
+            rule = {"Name": "prefix", "Value": deployment["LogPrefix"]}
+            expected["Filter"] = {"S3Key": {"Rules": [rule]}}
+        if configured != [expected]:
+            yield f"{name}: {configured}"
+        if not opening & set(as_list(deployment.resources[name].get("DependsOn", []))):
+            yield f"{name}: does not wait for the queue's policy"
+
+
+def logs_of_logs_are_refused(deployment: Deployment) -> Iterator[str]:
+    yield from deployment.failed_assertions()
+    log_bucket = deployment["LogBucketName"]
+    if not deployment.with_parameters(LakeBucketName=log_bucket).failed_assertions():
+        yield "log bucket and lake bucket may be one"
+    if not deployment.with_parameters(SourceBuckets=f"other,{log_bucket}").failed_assertions():
+        yield "the log bucket may log into itself"
+
+
+def a_key_is_used_everywhere(deployment: Deployment) -> Iterator[str]:
+    key = deployment["KmsKeyArn"]
+    if not key:
+        return
+    for name, group in deployment.of_type(LOG_GROUP).items():
+        if group.get("KmsKeyId") != key:
+            yield name
+    for name, destination in destinations(deployment):
+        if destination.get("EncryptionConfiguration") != {"KMSEncryptionConfig": {"AWSKMSKeyARN": key}}:
+            yield name
+    may = {name for name, statement in role_statements(deployment) if statement["Resource"] == key}
+    yield from sorted(set(deployment.of_type(ROLE)) - may)
