@@ -1,8 +1,9 @@
 """accesslake: Amazon S3 server access logs in, an exact, date-partitioned Parquet lake out.
 
 `etl.parse(data, source_key=...)` and `etl.SCHEMA` are the pure core. The verbs of the command line are functions here too:
-`ingest`, `compact`, `query`, `queries`, `audit`, `ddl`, `generate`; `open_lake` opens a lake to read. A verb is imported when it
-is first used, so that parsing costs neither boto3 nor DuckDB.
+`ingest`, `compact`, `query`, `queries`, `audit`, `replay`, `ddl`, `generate`, `cost`, `doctor`, `smoke`; `open_lake` opens a lake
+to read, and `etl.attach` plans and applies an attachment in two steps. A verb is imported when it is first used, so that parsing
+costs neither boto3 nor DuckDB.
 """
 
 from __future__ import annotations
@@ -18,37 +19,49 @@ from etl.schema import SCHEMA
 if TYPE_CHECKING:
     from etl.audit import audit as audit
     from etl.compact import compact as compact
+    from etl.cost import cost as cost
     from etl.ddl import ddl as ddl
+    from etl.doctor import doctor as doctor
     from etl.generate import generate as generate
     from etl.ingest import ingest as ingest
     from etl.lake import open_lake as open_lake
     from etl.query import list_queries as queries
     from etl.query import query as query
+    from etl.replay import replay as replay
+    from etl.smoke import smoke as smoke
 
 __all__ = [
     "SCHEMA",
     "Parsed",
     "audit",
     "compact",
+    "cost",
     "ddl",
+    "doctor",
     "generate",
     "ingest",
     "open_lake",
     "parse",
     "queries",
     "query",
+    "replay",
+    "smoke",
 ]
 
 _VERBS: Final = {
     "audit": ("etl.audit", "audit"),
     "compact": ("etl.compact", "compact"),
+    "cost": ("etl.cost", "cost"),
     "ddl": ("etl.ddl", "ddl"),
+    "doctor": ("etl.doctor", "doctor"),
     "generate": ("etl.generate", "generate"),
     "ingest": ("etl.ingest", "ingest"),
     "open_lake": ("etl.lake", "open_lake"),
     "parse": ("etl.parse", "parse"),
     "queries": ("etl.query", "list_queries"),
     "query": ("etl.query", "query"),
+    "replay": ("etl.replay", "replay"),
+    "smoke": ("etl.smoke", "smoke"),
 }
 
 

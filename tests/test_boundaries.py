@@ -18,18 +18,31 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 PURE = (
     "etl.arrays",
+    "etl.attach._notification",
+    "etl.attach._policy",
+    "etl.attach._target",
+    "etl.catalog._tables",
+    "etl.catalog._views",
     "etl.compact._fold",
     "etl.compact._plan",
     "etl.ddl",
+    "etl.doctor._catalog",
+    "etl.doctor._check",
+    "etl.doctor._delivery",
+    "etl.doctor._deployed",
+    "etl.doctor._intake",
     "etl.errors",
     "etl.lake._commits",
     "etl.lake._layout",
     "etl.lake._snapshot",
     "etl.masking",
     "etl.parse",
+    "etl.replay._documents",
+    "etl.replay._error_object",
     "etl.schema",
     "etl.sinks._documents",
     "etl.sinks._pack",
+    "etl.smoke._finding",
     "etl.terminal",
 )
 """Modules, and packages with all that is in them, that touch no AWS, clock, disk, environment or engine: they and what
@@ -47,12 +60,12 @@ CLOCK = {"now", "today", "utcnow"}
 LAYERS = (
     {"errors", "masking", "terminal"},
     {"schema", "arrays"},
-    {"parse", "generate", "ddl"},
+    {"parse", "generate", "ddl", "cost"},
     {"sources", "lake"},
-    {"sinks", "arrivals"},
-    {"ingest", "compact"},
-    {"audit", "query"},
-    {"cli"},
+    {"attach", "catalog", "sinks"},
+    {"ingest", "compact", "arrivals", "replay", "smoke"},
+    {"audit", "doctor", "query"},
+    {"cli", "lambdas"},
 )
 """A part imports from layers before its own, never from beside or above. `etl` itself stands outside: it shows, and imports
 what it shows."""
@@ -193,6 +206,12 @@ def test_a_lake_in_a_folder_needs_neither_pandas_nor_aws(code: str) -> None:
     assert not loaded_by(code) & {"pandas", "boto3", "botocore", "polars", "awswrangler"}
 
 
+def test_the_parser_function_loads_what_it_needs_and_no_more() -> None:
+    """Its layer holds pyarrow and numpy; the rest is not there, and would cost time at every cold start."""
+    unwanted = {"pandas", "duckdb", "sqlglot", "click", "polars", "awswrangler", "pyarrow.dataset", "pyarrow.fs"}
+    assert not loaded_by("import etl.lambdas.parse_logs") & unwanted
+
+
 def test_the_whole_way_from_a_log_to_an_audit_needs_neither_pandas_nor_aws(tmp_path: Path) -> None:
     (tmp_path / "a.log").write_bytes(b"not a log line\n")
     code = f"""
@@ -281,5 +300,5 @@ def test_a_file_is_one_documented_concept(path: Path) -> None:
 def test_modules_are_private_and_packages_public() -> None:
     for module in MODULES:
         folder = MODULES[module].parent
-        if folder != PACKAGE and MODULES[module].name != "__init__.py":
+        if folder not in (PACKAGE, PACKAGE / "lambdas") and MODULES[module].name != "__init__.py":
             assert module.rsplit(".", 1)[-1].startswith("_"), module

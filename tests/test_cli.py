@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -223,7 +224,7 @@ class TestQuery:
         if format_name == "json":
             assert json.loads(done.stdout)[0]["requests"] > 0
         elif format_name == "parquet":
-            assert pq.read_table(io.BytesIO(done.stdout)).num_rows > 0
+            assert pq.read_table(pa.BufferReader(done.stdout)).num_rows > 0
         else:
             assert done.stdout.startswith(b"requester")
 
@@ -298,7 +299,11 @@ class TestOthers:
     def test_help_and_version(self) -> None:
         code, out, _ = accesslake("--help")
         assert code == 0
-        for verb in ("audit", "compact", "ddl", "demo", "generate", "ingest", "parse", "queries", "query"):
+        verbs = (
+            *("attach", "audit", "compact", "cost", "ddl", "demo", "doctor"),
+            *("generate", "ingest", "parse", "queries", "query", "replay", "smoke"),
+        )
+        for verb in verbs:
             assert verb in out
             assert accesslake(verb, "--help")[0] == 0
         assert accesslake("--version")[0] == 0

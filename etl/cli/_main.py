@@ -11,7 +11,22 @@ import click
 
 from etl.errors import AccessLakeError, UsageError
 
-_VERBS: Final = ("audit", "compact", "ddl", "demo", "generate", "ingest", "parse", "queries", "query")
+_VERBS: Final = (
+    "attach",
+    "audit",
+    "compact",
+    "cost",
+    "ddl",
+    "demo",
+    "doctor",
+    "generate",
+    "ingest",
+    "parse",
+    "queries",
+    "query",
+    "replay",
+    "smoke",
+)
 _EXIT_FAILED, _EXIT_USAGE, _EXIT_INTERRUPTED = 1, 2, 130
 
 

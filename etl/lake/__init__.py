@@ -11,12 +11,14 @@ from etl.lake._commits import (
     read_plan,
     read_winner,
 )
-from etl.lake._lake import Lake, create_lake, open_lake
+from etl.lake._lake import FILE_STATE, GLUE_STATE, Lake, create_glue_lake, create_lake, open_lake, open_store
 from etl.lake._layout import quarantine_key, raw_key, raw_name
 from etl.lake._snapshot import DataFile, Snapshot
 from etl.lake._store import ObjectStore, StoredObject
 
 __all__ = [
+    "FILE_STATE",
+    "GLUE_STATE",
     "Commit",
     "DataFile",
     "Input",
@@ -27,9 +29,11 @@ __all__ = [
     "Snapshot",
     "StoredObject",
     "Winner",
+    "create_glue_lake",
     "create_lake",
     "create_record",
     "open_lake",
+    "open_store",
     "quarantine_key",
     "raw_key",
     "raw_name",

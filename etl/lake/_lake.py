@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from etl.errors import LakeMismatch, LakeNotFound, LakeUnusable, ObjectNotFound
-from etl.lake._commits import read_commits
+from etl.lake._commits import Commit, read_commits
 from etl.lake._folder_store import FolderStore
 from etl.lake._layout import FINDINGS, LAKE_JSON, QUARANTINE, RAW, day_of, name_of
 from etl.lake._snapshot import DataFile, Snapshot
 from etl.lake._store import ObjectStore, StoredObject
 
 _FORMAT: Final = 1
-_FILE_STATE: Final = "file"
+FILE_STATE: Final = "file"
+GLUE_STATE: Final = "glue"
+_KEEPERS: Final = {FILE_STATE: "files", GLUE_STATE: "Glue"}
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,10 @@ class Lake:
     """An open lake. Reading it goes through `snapshot`, writing it through the verbs."""
 
     store: ObjectStore
+    state: str = FILE_STATE
+    """Who keeps its state: `FILE_STATE`, or `GLUE_STATE` on AWS."""
+    database: str = ""
+    """The Glue database that keeps the state, if one does."""
 
     @property
     def uri(self) -> str:
@@ -40,7 +47,7 @@ class Lake:
         batch_id = ""
         consumed: set[str] = set()
         compacted: list[DataFile] = []
-        for commit in read_commits(self.store):
+        for commit in self._commits():
             batch_id = commit.batch
             consumed.update(item.key for item in (*commit.inputs, *commit.left_out))
             compacted += [self._data_file(output.key, output.size) for output in commit.outputs]
@@ -56,13 +63,13 @@ class Lake:
     def uncompacted(self) -> list[StoredObject]:
         """Raw objects in no committed plan."""
         raw = self._parquet(RAW)
-        consumed = {item.key for commit in read_commits(self.store) for item in (*commit.inputs, *commit.left_out)}
+        consumed = {item.key for commit in self._commits() for item in (*commit.inputs, *commit.left_out)}
         return [stored for stored in raw if stored.key not in consumed]
 
     def ingested_names(self) -> set[str]:
         """Names of all log objects that are in the lake, whether still in raw/ or in a committed plan, of any day."""
         names = {name_of(stored.key) for stored in self._parquet(RAW)}
-        for commit in read_commits(self.store):
+        for commit in self._commits():
             names.update(name_of(item.key) for item in (*commit.inputs, *commit.left_out))
         return names
 
@@ -74,6 +81,12 @@ class Lake:
         """Names of the log objects with lines that could not be read."""
         return {name_of(key) for key in self.quarantined_keys()}
 
+    def _commits(self) -> Iterator[Commit]:
+        # On AWS no commit is a file: whoever counted on files would take every compacted row for an uncommitted one.
+        if self.state != FILE_STATE:
+            raise _mismatch(self.uri, self.state, (FILE_STATE,))
+        return read_commits(self.store)
+
     def _parquet(self, prefix: str) -> list[StoredObject]:
         # Athena passes over hidden names too.
         found = ((stored, name_of(stored.key)) for stored in self.store.list(prefix) if stored.key.endswith(".parquet"))
@@ -83,45 +96,70 @@ class Lake:
         return DataFile(self.store.path(key), day_of(key), size)
 
 
-def open_lake(uri: str) -> Lake:
-    """Open the lake at a folder or `s3://bucket/prefix`.
+def open_lake(uri: str, *, states: Collection[str] = (FILE_STATE,)) -> Lake:
+    """Open the lake at a folder or `s3://bucket/prefix`, if its state is kept in one of the ways the caller can work with.
 
     Raises `LakeNotFound` if there is none, `LakeUnusable` if it cannot be reached, `LakeMismatch` if somebody else keeps its
     state.
     """
-    store = _store_at(uri)
+    store = open_store(uri)
     try:
         identity = store.read(LAKE_JSON)
     except ObjectNotFound as error:
         raise LakeNotFound(uri, "no lake here", hint="accesslake ingest LOGS --lake DIR makes one") from error
-    _check_identity(uri, identity)
-    return Lake(store)
+    return _identified(uri, store, identity, states)
 
 
 def create_lake(uri: str) -> Lake:
     """Open the lake, or make one that keeps its state in files if there is none."""
-    store = _store_at(uri)
+    return _open_or_make(uri, {"format": _FORMAT, "state": FILE_STATE})
+
+
+def create_glue_lake(uri: str, *, database: str) -> Lake:
+    """Open the lake, or make one whose state is kept by the Glue database if there is none.
+
+    Raises `LakeMismatch` if files or another database keep the state of the lake that is there: two keepers would each serve
+    rows that the other has moved.
+    """
+    lake = _open_or_make(uri, {"format": _FORMAT, "state": GLUE_STATE, "database": database})
+    if lake.database != database:
+        raise LakeMismatch(uri, f"its state is kept by the Glue database {lake.database!r}, not by {database!r}")
+    return lake
+
+
+def _open_or_make(uri: str, identity: dict[str, Any]) -> Lake:
+    store = open_store(uri)
     try:
-        store.create(LAKE_JSON, json.dumps({"format": _FORMAT, "state": _FILE_STATE}).encode())
+        store.create(LAKE_JSON, json.dumps(identity).encode())
     except ObjectNotFound as error:
         raise LakeNotFound(uri, "no such bucket", hint="a lake is made in a bucket that exists") from error
-    _check_identity(uri, store.read(LAKE_JSON))
-    return Lake(store)
+    return _identified(uri, store, store.read(LAKE_JSON), (identity["state"],))
 
 
-def _check_identity(uri: str, identity: bytes) -> None:
+def _identified(uri: str, store: ObjectStore, identity: bytes, states: Collection[str]) -> Lake:
     try:
         found = json.loads(identity)
         state, version = found["state"], int(found["format"])
+        database = str(found["database"]) if state == GLUE_STATE else ""
     except (ValueError, KeyError, TypeError) as error:
         raise LakeMismatch(uri, f"{LAKE_JSON} cannot be read") from error
     if version > _FORMAT:
         raise LakeMismatch(uri, f"format {version}", hint="a newer accesslake made it; upgrade this one")
-    if state != _FILE_STATE:
-        raise LakeMismatch(uri, f"its state is kept by {state!r}, not by files")
+    if state not in states:
+        raise _mismatch(uri, state, states)
+    return Lake(store, state, database)
 
 
-def _store_at(uri: str) -> ObjectStore:
+def _mismatch(uri: str, state: object, states: Collection[str]) -> LakeMismatch:
+    wanted = " or ".join(_KEEPERS[each] for each in states)
+    return LakeMismatch(uri, f"its state is kept by {state!r}, not by {wanted}")
+
+
+def open_store(uri: str) -> ObjectStore:
+    """The place at a folder or `s3://bucket/prefix`, whether there is a lake in it or not.
+
+    Raises `LakeUnusable` if the address cannot be one.
+    """
     if uri.startswith("s3://"):
         from etl.lake._s3_store import open_s3_store
 
