@@ -19,6 +19,7 @@ from serverless_stack import DATABASE, LAKE, LAKE_PREFIX, LOGS, STACK, Stack, de
 from small_lakes import log_text
 
 from etl import Parsed, parse
+from etl.doctor import doctor
 from etl.generate import generate
 from etl.parse import CLEAN
 from etl.schema import JSON_KEYS, RAW_TABLE
@@ -101,6 +102,22 @@ def test_every_resource_is_there(stack: Stack, name: str) -> None:
 def test_the_lake_says_that_the_catalog_keeps_its_state(stack: Stack) -> None:
     body = stack.client("s3").get_object(Bucket=LAKE, Key=f"{LAKE_PREFIX}meta/lake.json")["Body"].read()
     assert json.loads(body) == {"format": 1, "state": "glue", "database": DATABASE}
+
+
+def test_doctor_finds_what_is_deployed_as_it_must_be(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two descriptions of one thing, the template and the doctor's, meet on a stack."""
+    server = stack.server
+    for name, value in {
+        "AWS_ENDPOINT_URL": server.endpoint,
+        "AWS_CA_BUNDLE": str(server.certificate),
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    checks = {check.name: check for check in doctor(STACK)}
+    assert len(checks) > 20
+    assert {name: (check.found, check.expected) for name, check in checks.items() if not check.ok} == {}
 
 
 def test_the_function_hears_from_the_queue_of_each_message_alone(stack: Stack) -> None:
