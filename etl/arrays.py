@@ -91,3 +91,14 @@ def presence_of(values: pa.Array) -> Bools:
     first, skipped = divmod(values.offset, 8)
     of_these = np.frombuffer(bitmap, np.uint8)[first : (values.offset + len(values) + 7) // 8]
     return np.unpackbits(of_these, bitorder="little")[skipped : skipped + len(values)].view(np.bool_)
+
+
+def are_utf8(data: bytes | memoryview | Bytes) -> bool:
+    """Whether bytes are UTF-8: Arrow's check, which allocates nothing, while decoding makes a string of them."""
+    offsets = np.array([0, len(data)], np.int32)
+    whole = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)])
+    try:
+        whole.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True

@@ -1,13 +1,16 @@
 """Single lines whose reading was once wrong, or that a reader of docs/parsing.md would ask about."""
 
+import itertools
 import sys
 
 import pyarrow as pa
 import pytest
 
 import etl
+from etl.arrays import are_utf8
 from etl.errors import NotALog
 from etl.parse import Reading, Rejected, decode_key, parse_exact, parse_fields, parse_stream, read_line
+from etl.parse._exact import is_utf8
 
 HEAD = b"owner bucket [01/Jul/2026:10:20:30 +0000] 192.0.2.3 - 5F1A2B3C4D5E6F70 REST.GET.OBJECT key "
 TAIL = b" - HOSTID SigV4 CIPHER AuthHeader HOST TLSv1.3 - - us-west-2"
@@ -187,3 +190,11 @@ def test_the_exact_reader_alone() -> None:
     assert isinstance(read_line(PLAIN), Reading)
     assert isinstance(read_line(b"x"), Rejected)
     assert read_line(b" \t\r") is None
+
+
+def test_arrow_and_python_have_one_mind_on_what_is_utf8() -> None:
+    """Every sequence of up to four bytes from both sides of each boundary: overlong forms, surrogates, past the last plane."""
+    edges = bytes.fromhex("00 41 7f 80 8f 90 9f a0 bf c0 c1 c2 df e0 e1 ed ee ef f0 f1 f4 f5 ff")
+    for length in range(1, 5):
+        for sequence in itertools.product(edges, repeat=length):
+            assert are_utf8(bytes(sequence)) == is_utf8(bytes(sequence)), sequence

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from etl.arrays import Bytes
+from etl.arrays import Bytes, are_utf8
 from etl.parse._columns import Rows
 from etl.parse._cuts import TEXT_PLACES, Cuts
 from etl.parse._exact import ABSENT, AMBIGUOUS, CLEAN, NUMBERS, SHORT, Reading, Rejected, is_utf8, read_line
@@ -16,7 +16,6 @@ from etl.parse._exact import ABSENT, AMBIGUOUS, CLEAN, NUMBERS, SHORT, Reading, 
 Tokenizer = Callable[[Bytes], Cuts]
 _LF: Final = ord("\n")
 _KEY_PLACE: Final = 7
-_NOT_ASCII: Final = 0x80
 _MIN_FAST_BYTES: Final = 64
 
 
@@ -129,10 +128,8 @@ def _as_utf8(chunk: bytes | memoryview) -> tuple[bytes | memoryview, dict[int, b
 
     No delimiter can be lost: all are ASCII, and decoding with replacement never swallows an ASCII byte.
     """
-    if np.frombuffer(chunk, np.uint8).max(initial=0) < _NOT_ASCII:
+    if are_utf8(chunk):
         return chunk, {}
     text = bytes(chunk)
-    if is_utf8(text):
-        return chunk, {}
     damaged = {line: content for line, content in enumerate(text.split(b"\n")) if not is_utf8(content)}
     return text.decode(errors="replace").encode(), damaged

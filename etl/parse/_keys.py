@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl.arrays import Bools, Bytes, Ints, bools_to_array, spans_to_array, text_of, values_to_array
+from etl.arrays import Bools, Bytes, Ints, are_utf8, bools_to_array, spans_to_array, text_of, values_to_array
 from etl.parse._exact import is_utf8
 
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -73,7 +73,7 @@ def _decode(keys: pa.StringArray, passes: int) -> pa.StringArray:
     for _ in range(passes):
         text, ends = _unquote(text, ends, whole)
     starts = np.append(0, ends[:-1] + 1)
-    if not is_utf8(text.tobytes()):
+    if not are_utf8(text):
         for row, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
             whole[row] &= is_utf8(text[start:end].tobytes())
     return spans_to_array(pa.py_buffer(text), starts, ends, whole, pa.string())
