@@ -35,15 +35,17 @@ def to_documents(rows: pa.Table) -> pa.StringArray:
     document is one line whatever a client sent
     (https://docs.aws.amazon.com/firehose/latest/dev/dynamic-partitioning-multirecord-deaggergation.html).
     """
-    members = [(JSON_KEYS[_TIME], True, _time_texts(rows[_TIME].combine_chunks()))]
+    if not rows.num_rows:
+        return texts_to_array([], pa.string())
+    (batch,) = rows.combine_chunks().to_batches()
+    members = [(JSON_KEYS[_TIME], True, _time_texts(batch.column(_TIME)))]
     for name in _REST:
-        column = rows[name].combine_chunks()
+        column = batch.column(name)
         if name == _STATUS:
             column = pc.if_else(pc.equal(column, _scalar(CLEAN)), _scalar(None), column)
-        if column.null_count == len(column):
-            continue
-        is_text = pa.types.is_string(column.type)
-        members.append((JSON_KEYS[name], is_text, _escape(column) if is_text else column.cast(pa.string())))
+        if column.null_count < len(column):
+            is_text = pa.types.is_string(column.type)
+            members.append((JSON_KEYS[name], is_text, _escape(column) if is_text else column.cast(pa.string())))
     return _join(members, rows.num_rows)
 
 
@@ -65,10 +67,16 @@ def _join(members: list[tuple[str, bool, pa.StringArray]], count: int) -> pa.Str
     row = np.arange(count, dtype=np.int32)
     in_text = np.zeros(count, np.bool_)  # whether the member before is one whose quote is still to be closed
     for place, (_, is_text, values) in enumerate(members):
-        present = presence_of(values)
-        order[:, 2 * place] = np.where(present, nothing + 1 + 2 * place + in_text, nothing)
-        order[:, 2 * place + 1] = np.where(present, row + place * count, nothing)
-        in_text = np.where(present, is_text, in_text)
+        opening_piece = nothing + 1 + 2 * place + in_text
+        if values.null_count:
+            present = presence_of(values)
+            order[:, 2 * place] = np.where(present, opening_piece, nothing)
+            order[:, 2 * place + 1] = np.where(present, row + place * count, nothing)
+            in_text = np.where(present, is_text, in_text)
+        else:
+            order[:, 2 * place] = opening_piece
+            order[:, 2 * place + 1] = row + place * count
+            in_text = np.full(count, is_text)
     order[:, -1] = nothing + 1 + 2 * len(members) + in_text
     _, offsets, data = pieces.take(values_to_array(order.reshape(-1), None, pa.int32())).buffers()
     ends = np.frombuffer(offsets, np.int32, order.size + 1)[:: order.shape[1]]
@@ -91,10 +99,15 @@ def _time_texts(times: pa.TimestampArray) -> pa.StringArray:
 
 def _escape(texts: pa.StringArray) -> pa.StringArray:
     """The texts as they stand between the quotes of a JSON string."""
-    data, ends = text_of(texts)
-    plain = data.tobytes()
-    if data.min(initial=_SPACE) >= _SPACE and b'"' not in plain and b"\\" not in plain:
+    _, offsets, content = texts.buffers()
+    bounds = memoryview(offsets).cast("i")
+    plain = bytes(
+        memoryview(b"" if content is None else content)[bounds[texts.offset] : bounds[texts.offset + len(texts)]]
+    )
+    data = np.frombuffer(plain, np.uint8)
+    if b'"' not in plain and b"\\" not in plain and data.min(initial=_SPACE) >= _SPACE:
         return texts
+    _, ends = text_of(texts)
     marks = np.flatnonzero((data < _SPACE) | (data == _QUOTE) | (data == _BACKSLASH))
     rows = np.unique(np.searchsorted(ends, marks, side="right"))
     found = texts.take(values_to_array(rows, None, pa.int64())).to_pylist()
