@@ -1,9 +1,9 @@
 """accesslake: Amazon S3 server access logs in, an exact, date-partitioned Parquet lake out.
 
 `etl.parse(data, source_key=...)` and `etl.SCHEMA` are the pure core. The verbs of the command line are functions here too:
-`ingest`, `compact`, `query`, `queries`, `audit`, `replay`, `ddl`, `generate`, `cost`, `doctor`, `smoke`; `open_lake` opens a lake
-to read, and `etl.attach` plans and applies an attachment in two steps. A verb is imported when it is first used, so that parsing
-costs neither boto3 nor DuckDB.
+`ingest`, `compact`, `query`, `queries`, `read`, `read_pandas`, `audit`, `replay`, `ddl`, `generate`, `cost`, `doctor`, `smoke`;
+`open_lake` opens a lake to read, and `etl.attach` plans and applies an attachment in two steps. A verb is imported when it is
+first used, so that parsing costs neither boto3 nor DuckDB.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from etl.lake import open_lake as open_lake
     from etl.query import list_queries as queries
     from etl.query import query as query
+    from etl.read import read as read
+    from etl.read import read_pandas as read_pandas
     from etl.replay import replay as replay
     from etl.smoke import smoke as smoke
 
@@ -44,6 +46,8 @@ __all__ = [
     "parse",
     "queries",
     "query",
+    "read",
+    "read_pandas",
     "replay",
     "smoke",
 ]
@@ -60,6 +64,8 @@ _VERBS: Final = {
     "parse": ("etl.parse", "parse"),
     "queries": ("etl.query", "list_queries"),
     "query": ("etl.query", "query"),
+    "read": ("etl.read", "read"),
+    "read_pandas": ("etl.read", "read_pandas"),
     "replay": ("etl.replay", "replay"),
     "smoke": ("etl.smoke", "smoke"),
 }

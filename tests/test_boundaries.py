@@ -65,6 +65,7 @@ LAYERS = (
     {"attach", "catalog", "sinks"},
     {"ingest", "compact", "arrivals", "replay", "smoke"},
     {"audit", "doctor", "query"},
+    {"read"},
     {"cli", "lambdas"},
 )
 """A part imports from layers before its own, never from beside or above. `etl` itself stands outside: it shows, and imports
@@ -201,7 +202,9 @@ def test_parsing_needs_nothing_heavy() -> None:
     assert not loaded_by(PARSE, installed_pandas=False) & HEAVY
 
 
-@pytest.mark.parametrize("code", ["import etl.ingest", "import etl.compact", "import etl.audit", "import etl.query"])
+@pytest.mark.parametrize(
+    "code", ["import etl.ingest", "import etl.compact", "import etl.audit", "import etl.query", "import etl.read"]
+)
 def test_a_lake_in_a_folder_needs_neither_pandas_nor_aws(code: str) -> None:
     assert not loaded_by(code) & {"pandas", "boto3", "botocore", "polars", "awswrangler"}
 

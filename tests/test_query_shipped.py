@@ -24,6 +24,7 @@ from query_lake import (
 )
 
 from etl import SCHEMA, parse
+from etl.parse import decode_key
 from etl.query import bind, connect, find_query, list_queries, run_query, to_duckdb
 
 NEWEST = "2024-03-10"
@@ -91,9 +92,15 @@ def by_line(rows: list[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (row["request_time"], row["source_key"], row["line_no"]))
 
 
+def raw_key_of(row: Row) -> str | None:
+    """What is left out of a raw row is derived."""
+    key, logged = row["object_key"], row["key_name"]
+    return decode_key(logged, row["operation"]) if key is None and logged is not None else key
+
+
 def key_of(row: Row) -> str | None:
-    key: str | None = row["object_key"] if row["object_key"] is not None else row["key_name"]
-    return key
+    key: str | None = raw_key_of(row) if row["line_no"] % 3 == 0 else row["object_key"]
+    return row["key_name"] if key is None else key
 
 
 def is_sigv2(row: Row) -> bool:
@@ -104,7 +111,9 @@ def is_sigv2(row: Row) -> bool:
 
 def first_rows(since: str = back(1), rows: int = 10) -> Answer:
     names = [name for name in SCHEMA.names if name != "event_date"]
-    seen = [row | {"object_key": None} if row in FIREHOSE else row for row in by_line(between(since))]
+    seen = [
+        row | {"object_key": raw_key_of(row)} if row["line_no"] % 3 == 0 else row for row in by_line(between(since))
+    ]
     return [(*(row[name] for name in names), row["event_date"]) for row in seen[:rows]]
 
 

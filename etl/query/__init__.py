@@ -9,6 +9,7 @@ from etl.query._dialect import to_duckdb
 from etl.query._docs import docs_queries
 from etl.query._query import newest_day, query
 from etl.query._run import run_query
+from etl.query._syntax import parse_condition
 from etl.query._write import Format, write_result
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "find_query",
     "list_queries",
     "newest_day",
+    "parse_condition",
     "query",
     "resolve_day",
     "run_query",

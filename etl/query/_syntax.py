@@ -1,4 +1,4 @@
-"""Parse one SELECT of Athena's dialect, or say in one line why it is none."""
+"""Parse one SELECT of Athena's dialect, or one condition, or say in one line why it is none."""
 
 from __future__ import annotations
 
@@ -43,6 +43,28 @@ def parse_select(sql: str) -> exp.Expr:
     if writes is not None:
         raise QueryError("SQL", f"it holds {type(writes).__name__.upper()}", hint=_ONLY_SELECT)
     return tree
+
+
+def parse_condition(sql: str) -> exp.Expr:
+    """The syntax tree of one condition over a row's columns; raises `QueryError` for anything else.
+
+    It is parsed by itself and never pasted into a statement, so it cannot end one, begin another or comment out the rest. A
+    subquery is refused: it would see more than the row.
+    """
+    try:
+        trees = [tree for tree in Trino().parse_into(exp.Condition, sql) if tree is not None]
+        found = trees[0].find(exp.Query) if trees else None
+    except ParseError as error:
+        raise QueryError("condition", _describe(error)) from None
+    except SqlglotError as error:
+        raise QueryError("condition", str(error).partition("\n")[0]) from None
+    except RecursionError:
+        raise QueryError("condition", NESTED_TOO_DEEPLY) from None
+    if len(trees) != 1:
+        raise QueryError("condition", "it is more than one" if trees else "there is none")
+    if found is not None or isinstance(trees[0], exp.Star):
+        raise QueryError("condition", "it holds more than columns, literals and functions")
+    return trees[0]
 
 
 def _describe(error: ParseError) -> str:

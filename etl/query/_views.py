@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from etl.query._object_key import decoded_key
 from etl.schema import BATCH_ID, EVENT_DATE, FIELDS, RECIPE_COLUMNS, Table
 
 DUCKDB_TYPES = {
@@ -20,6 +21,11 @@ DUCKDB_TYPES = {
 """DuckDB's type for each Hive type of the schema."""
 
 _ROW = tuple(field.name for field in FIELDS if field is not EVENT_DATE)
+_LEFT_OUT = {
+    "object_key": f"coalesce(object_key, {decoded_key('key_name', 'operation')})",
+    "parse_status": "coalesce(parse_status, 'clean')",
+}
+"""What goes through Firehose leaves these out of a raw row, to be derived by whoever reads it."""
 
 
 def table_columns(table: Table) -> list[tuple[str, str]]:
@@ -75,13 +81,14 @@ def requested_between(since: str | None, until: str | None) -> str:
 def derived_views() -> list[str]:
     """`access_logs`, `access_logs_exact` and `"default"."s3accesslog"`, in the order they must be created."""
     row = ", ".join(_ROW)
+    raw = ", ".join(f"{_LEFT_OUT[name]} AS {name}" if name in _LEFT_OUT else name for name in _ROW)
     day, batch = EVENT_DATE.name, BATCH_ID.name
     recipe = ", ".join(
         f"{_recipe_expression(theirs, kind, ours)} AS {quote_name(theirs)}" for theirs, kind, ours in RECIPE_COLUMNS
     )
     return [
         f"CREATE VIEW access_logs AS SELECT {row}, {day}, {batch} FROM access_logs_compacted "
-        f"UNION ALL SELECT {row}, strftime(request_time, '%Y-%m-%d'), NULL FROM access_logs_raw",
+        f"UNION ALL SELECT {raw}, strftime(request_time, '%Y-%m-%d'), NULL FROM access_logs_raw",
         f"CREATE VIEW access_logs_exact AS SELECT {row}, {day}, {batch} FROM access_logs WHERE {batch} IS NOT NULL "
         f"UNION ALL SELECT {row}, {day}, {batch} FROM access_logs WHERE {batch} IS NULL "
         f"QUALIFY row_number() OVER (PARTITION BY {day}, source_key, line_no ORDER BY request_id) = 1",
