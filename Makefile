@@ -11,10 +11,10 @@ STACK ?= accesslake
 ARCHITECTURE ?= arm64
 ARCHITECTURES ?= arm64 x86_64
 
-.PHONY: help setup tools demo test lint bench docs template package deploy lock clean
+.PHONY: help setup tools demo test test-engines lint bench docs template package deploy lock clean
 
 help: ## what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 setup: .venv/.done ## the environment, exactly as locked
 
@@ -38,8 +38,11 @@ demo: setup ## the whole pipeline on generated logs, in ./demo-lake
 	$(BIN)/accesslake demo
 
 test: setup tools lint ## every suite but the benchmarks
-	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=
+	$(BIN)/pytest --ignore=tests/engines -n 2 --dist loadgroup --cov --cov-report=
 	$(BIN)/coverage report --include="etl/parse/*,etl/schema.py" --fail-under=100 --show-missing --skip-covered
+
+test-engines: setup ## the tables and views on a Trino server (Java 17 and Maven; 270 MB once, in ~/.cache/accesslake)
+	$(BIN)/pytest tests/engines
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .
