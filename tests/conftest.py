@@ -20,6 +20,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from hypothesis import settings
+from servers import running
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -57,19 +58,15 @@ class S3Server:
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """An S3 server that checks signatures and conditional writes; started once, ended with the session."""
     folder = tmp_path_factory.mktemp("seaweedfs")
-    deadline = time.monotonic() + START_SECONDS
-    for attempt in itertools.count():
-        process, server = _start(folder / str(attempt))
-        if _answers(process, server, deadline):
-            break
-        _stop(process)
-        # A port can be taken between its choice and its use; another choice is then as good.
-        if time.monotonic() > deadline or attempt == 2:
-            pytest.fail(f"no S3 server; {server.log}:\n{server.log.read_text(errors='replace')[-2000:]}")
-    try:
+    with running(
+        "S3 server",
+        lambda attempt: _start(folder / str(attempt)),
+        answers=_answers,
+        stop=_stop,
+        output=lambda server: f"{server.log}:\n{server.log.read_text(errors='replace')[-2000:]}",
+        seconds=START_SECONDS,
+    ) as server:
         yield server
-    finally:
-        _stop(process)
 
 
 @pytest.fixture

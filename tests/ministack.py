@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
-import itertools
 import os
 import signal
 import socket
@@ -24,6 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from servers import running
 
 PROGRAM = Path(__file__).parents[1] / ".tools/ministack/bin/ministack"
 REGION = "us-east-1"
@@ -66,19 +66,15 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MiniStack]:
         pytest.skip("MiniStack is not installed: make tools")
     folder = tmp_path_factory.mktemp("ministack")
     certificate = write_certificate(folder)
-    deadline = time.monotonic() + START_SECONDS
-    for attempt in itertools.count():
-        process, server = _start(folder / str(attempt), certificate)
-        if _answers(process, server, deadline):
-            break
-        _stop(process)
-        # A port can be taken between its choice and its use; another choice is then as good.
-        if time.monotonic() > deadline or attempt == 2:
-            pytest.fail(f"no MiniStack:\n{server.output()}")
-    try:
+    with running(
+        "MiniStack",
+        lambda attempt: _start(folder / str(attempt), certificate),
+        answers=_answers,
+        stop=_stop,
+        output=MiniStack.output,
+        seconds=START_SECONDS,
+    ) as server:
         yield server
-    finally:
-        _stop(process)
 
 
 def wait_for(look: Callable[[], _T | None], *, seconds: float, what: Callable[[], str]) -> _T:

@@ -119,7 +119,8 @@ class MemorySink:
 
     lost: Callable[[str], bool] = lambda _: False
     rows: dict[str, int] = field(default_factory=dict)
-    quarantined: int = 0
+    delivered: Delivered = field(default_factory=Delivered)
+    errors: list[str] = field(default_factory=list)
 
     def write(self, parts: Iterable[Parsed], *, name: str, owner: str) -> Written:
         lines = rows = 0

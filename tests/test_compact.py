@@ -12,6 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from compact_cases import lake as lake
+from compact_cases import staged
+from compact_cases import truth as truth
 from small_lakes import (
     DAY_1,
     DAY_2,
@@ -24,7 +27,6 @@ from small_lakes import (
     line,
     local_truth,
     log_text,
-    make_lake,
     put_raw,
     raw_row,
     read_lake,
@@ -52,26 +54,12 @@ ROOT = Path(__file__).parent.parent
 GRACE = dt.timedelta(days=7)
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> Path:
-    return make_lake(tmp_path)
-
-
-@pytest.fixture
-def truth(lake: Path) -> Truth:
-    return local_truth(lake.parent / "logs")
-
-
 def compacted_tables(lake: Path) -> Iterator[tuple[str, pa.Table]]:
     """(day, table) of every committed file."""
     snapshot = open_lake(str(lake)).snapshot()
     for file in snapshot.compacted:
         with pq.ParquetFile(file.path) as parquet:
             yield file.day, parquet.read()
-
-
-def staged(lake: Path) -> list[str]:
-    return [name for name in all_files(lake) if name.startswith("staging/")]
 
 
 # --- What it writes ---------------------------------------------------------------------------------------------------

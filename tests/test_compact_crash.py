@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from compact_cases import lake as lake
+from compact_cases import truth as truth
 from small_lakes import (
     DAY_1,
     DAY_2,
@@ -25,7 +27,6 @@ from small_lakes import (
     difference,
     local_truth,
     log_text,
-    make_lake,
     read_lake,
     read_rows,
     write_logs,
@@ -41,16 +42,6 @@ from etl.ingest import _ingest, ingest
 from etl.lake import Lake, ObjectStore, open_lake, read_commits
 
 GRACE = dt.timedelta(days=7)
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Path:
-    return make_lake(tmp_path)
-
-
-@pytest.fixture
-def truth(lake: Path) -> Truth:
-    return local_truth(lake.parent / "logs")
 
 
 # --- A process that ends anywhere -------------------------------------------------------------------------------------

@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from compact_cases import lake as lake
+from compact_cases import truth as truth
 from small_lakes import (
     DAY_1,
     DAY_2,
@@ -25,9 +27,7 @@ from small_lakes import (
     all_files,
     difference,
     line,
-    local_truth,
     log_text,
-    make_lake,
     put_raw,
     raw_row,
     read_lake,
@@ -44,16 +44,6 @@ from etl.errors import LakeUnusable, ObjectNotFound
 from etl.lake import create_lake, open_lake
 
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Path:
-    return make_lake(tmp_path)
-
-
-@pytest.fixture
-def truth(lake: Path) -> Truth:
-    return local_truth(lake.parent / "logs")
 
 
 # --- Raw objects that cannot be read ----------------------------------------------------------------------------------

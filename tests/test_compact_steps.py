@@ -13,6 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from compact_cases import lake as lake
+from compact_cases import staged
+from compact_cases import truth as truth
 from small_lakes import (
     DAY_2,
     DAY_3,
@@ -20,9 +23,7 @@ from small_lakes import (
     add_logs,
     all_files,
     difference,
-    local_truth,
     log_text,
-    make_lake,
     read_lake,
 )
 
@@ -42,21 +43,6 @@ from etl.compact import (
 from etl.errors import AccessLakeError, ObjectNotFound, RowsNotConserved
 from etl.lake import Input, Lake, Plan, Winner, open_lake, read_commits, read_plan, read_winner
 from etl.lake._layout import staged_key
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Path:
-    return make_lake(tmp_path)
-
-
-@pytest.fixture
-def truth(lake: Path) -> Truth:
-    return local_truth(lake.parent / "logs")
-
-
-def staged(lake: Path) -> list[str]:
-    return [name for name in all_files(lake) if name.startswith("staging/")]
-
 
 # --- Step by step -----------------------------------------------------------------------------------------------------
 

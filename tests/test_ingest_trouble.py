@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import gzip
 import json
 import os
@@ -15,6 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ingest_cases import PNG, assert_holds, take
+from ingest_cases import lake as lake
+from ingest_cases import logs as logs
 from small_lakes import (
     DAY_1,
     DAY_2,
@@ -24,7 +26,6 @@ from small_lakes import (
     local_truth,
     log_text,
     read_lake,
-    read_quarantine,
     text,
     visible_files,
     write_logs,
@@ -32,45 +33,11 @@ from small_lakes import (
 
 from etl.audit import audit
 from etl.errors import CorruptSource, LakeUnusable, NotALog, SourceError, SourceNotFound, SourceUnreadable
-from etl.ingest import Ingested, _ingest, ingest
+from etl.ingest import _ingest, ingest
 from etl.lake import create_lake
 from etl.sources._sniff import is_binary
 
-PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(range(256)) * 40
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture
-def logs(tmp_path: Path) -> Path:
-    """A folder of five objects: two with lines that cannot be read, one packed, one of only bad lines, one empty."""
-    return write_logs(
-        tmp_path / "logs",
-        {
-            "a.log": log_text(40, seed="a", bad_every=9),
-            "b.log": log_text(30, seed="b"),
-            "deep/c.log": log_text(25, seed="c", bad_every=5),
-            "bad.log": b"nothing here\n\nis a log line\n",
-            "empty.log": b"",
-        },
-    )
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Path:
-    return tmp_path / "lake"
-
-
-def take(source: Path | str, lake: Path, *, now: dt.datetime = DAY_1, workers: int = 1) -> Ingested:
-    return ingest([str(source)], lake=str(lake), now=now, workers=workers)
-
-
-def assert_holds(lake: Path, logs: Path) -> None:
-    """The lake shows every row of the logs once, every quarantined line once, and its audit says so."""
-    assert difference(read_lake(lake), local_truth(logs)) == ""
-    bad = [row[:2] for row in read_quarantine(lake)]
-    assert len(set(bad)) == len(bad) == sum(day.quarantined for day in audit(str(lake)).days)
-    found = audit(str(lake))
-    assert found.ok, found.problems
 
 
 # --- What cannot be read ----------------------------------------------------------------------------------------------
@@ -172,9 +139,9 @@ def test_what_is_no_text_is_not(data: bytes) -> None:
 
 def test_a_lake_that_is_a_file_is_left_alone(logs: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"mine")
-    for lake in ("file", "file/below"):
+    for name in ("file", "file/below"):
         with pytest.raises(LakeUnusable) as caught:
-            take(logs, tmp_path / lake)
+            take(logs, tmp_path / name)
         assert "\n" not in str(caught.value)
     assert (tmp_path / "file").read_bytes() == b"mine"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lake_records import COMMIT, INPUT, OUTPUT
 from small_lakes import put_raw, raw_row, read_lake
 
 from etl.errors import AccessLakeError, LakeError, LakeMismatch, LakeNotFound, LakeUnusable
@@ -18,9 +19,6 @@ from etl.lake import (
     Commit,
     Input,
     Lake,
-    Output,
-    Plan,
-    Winner,
     create_lake,
     create_record,
     open_lake,
@@ -42,13 +40,6 @@ from etl.lake._layout import (
     staged_key,
     winner_key,
 )
-
-INPUT = Input("raw/ingest_date=2024-05-02/a.parquet", "etag", 10, 3, 4, 1)
-OUTPUT = Output("compacted/event_date=2024-05-01/0000000001-0001.parquet", 20, 2)
-PLAN = Plan("0000000001", (INPUT,), ())
-WINNER = Winner("0000000001", "attempt", (OUTPUT,), {"2024-05-02": 1}, ("raw/x",))
-COMMIT = Commit("0000000001", (INPUT,), (), (OUTPUT,), {"2024-05-02": 1}, "2024-05-02T00:00:00+00:00")
-
 
 # --- Names ------------------------------------------------------------------------------------------------------------
 

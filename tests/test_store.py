@@ -8,17 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from lake_records import COMMIT, PLAN, WINNER
 from small_lakes import put_raw, raw_row, read_table
 
 from etl.errors import LakeUnusable, ObjectNotFound
 from etl.lake import (
-    Commit,
-    Input,
     Lake,
     ObjectStore,
-    Output,
-    Plan,
-    Winner,
     create_lake,
     create_record,
     read_commits,
@@ -30,13 +26,6 @@ from etl.lake._layout import (
     plan_key,
     winner_key,
 )
-
-INPUT = Input("raw/ingest_date=2024-05-02/a.parquet", "etag", 10, 3, 4, 1)
-OUTPUT = Output("compacted/event_date=2024-05-01/0000000001-0001.parquet", 20, 2)
-PLAN = Plan("0000000001", (INPUT,), ())
-WINNER = Winner("0000000001", "attempt", (OUTPUT,), {"2024-05-02": 1}, ("raw/x",))
-COMMIT = Commit("0000000001", (INPUT,), (), (OUTPUT,), {"2024-05-02": 1}, "2024-05-02T00:00:00+00:00")
-
 
 # --- Stores -----------------------------------------------------------------------------------------------------------
 

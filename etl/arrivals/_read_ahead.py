@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from typing import Final
 
 from etl.sources import LogSource
@@ -20,36 +19,29 @@ ReadParts = Callable[[LogSource], Iterator[bytes]]
 
 
 def read_ahead(logs: Iterable[LogSource], read: ReadParts) -> Iterator[tuple[LogSource, Iterator[bytes]]]:
-    """Each log object with its stored bytes; what `read` raises, it raises when the bytes are asked for."""
+    """Each log object with its stored bytes; what `read`, a generator, raises is raised when the bytes are asked for."""
     with ThreadPoolExecutor(_READERS) as pool:
-        waiting: deque[tuple[LogSource, Future[bytes] | None]] = deque()
+        waiting: deque[tuple[LogSource, Iterator[bytes], int]] = deque()  # the last: bytes that lie ready, or will
         held = 0
         try:
             for log in logs:
-                streamed = log.size > _STREAMED_BYTES
-                while waiting and (held + (0 if streamed else log.size) > _HELD_BYTES or len(waiting) >= 2 * _READERS):
-                    first, future = waiting.popleft()
-                    yield first, _parts(first, future, read)
-                    held -= 0 if future is None else first.size
-                waiting.append((log, None if streamed else pool.submit(_whole, log, read)))
-                held += 0 if streamed else log.size
-            while waiting:
-                first, future = waiting.popleft()
-                yield first, _parts(first, future, read)
+                ahead = log.size <= _STREAMED_BYTES
+                size = log.size if ahead else 0
+                while waiting and (held + size > _HELD_BYTES or len(waiting) >= 2 * _READERS):
+                    first, parts, freed = waiting.popleft()
+                    yield first, parts
+                    held -= freed
+                waiting.append((log, _result(pool.submit(_whole, log, read)) if ahead else read(log), size))
+                held += size
+            for first, parts, _ in waiting:
+                yield first, parts
         finally:
-            for _, future in waiting:
-                if future is not None:
-                    future.cancel()
-                    with suppress(Exception):  # nobody asks for it any more
-                        future.exception(0)
+            pool.shutdown(cancel_futures=True)
 
 
 def _whole(log: LogSource, read: ReadParts) -> bytes:
     return b"".join(read(log))
 
 
-def _parts(log: LogSource, future: Future[bytes] | None, read: ReadParts) -> Iterator[bytes]:
-    if future is None:
-        yield from read(log)
-    else:
-        yield future.result()
+def _result(future: Future[bytes]) -> Iterator[bytes]:
+    yield future.result()

@@ -6,10 +6,8 @@ from dataclasses import asdict
 
 import click
 
-from etl.cli._output import json_option, print_json
+from etl.cli._output import json_option, print_json, print_text
 from etl.doctor import doctor as examine_stack
-from etl.masking import mask
-from etl.terminal import escape
 
 
 @click.command()
@@ -30,6 +28,6 @@ def doctor(stack: str, as_json: bool) -> int:
         if not check.ok:
             lines += [f"        expected: {check.expected}", f"        {check.advice}"]
         for line in lines:
-            click.echo(escape(mask(line)))
+            print_text(line)
     click.echo("all is as expected" if ok else f"{sum(not check.ok for check in checks)} of {len(checks)} are not ok")
     return 0 if ok else 1

@@ -19,13 +19,18 @@ def print_json(value: dict[str, Any]) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
+def print_text(text: str) -> None:
+    """A line of the result for people; nothing in it can drive their terminal or shows a credential."""
+    click.echo(escape(mask(text)))
+
+
 def print_message(text: str) -> None:
     """A line for people; nothing in it can drive their terminal or shows a credential."""
     click.echo(escape(mask(text)), err=True)
 
 
-def print_errors(errors: Iterable[BaseException]) -> None:
-    """A line for each error, and after the tenth how many more there are."""
+def print_errors(errors: Iterable[object]) -> None:
+    """A line for each error, or text of one, and after the tenth how many more there are."""
     listed = list(errors)
     for error in listed[:_SHOWN_ERRORS]:
         print_message(f"accesslake: {error}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from etl.cli._output import json_option, print_json, print_message
+from etl.cli._output import json_option, print_errors, print_json, print_message
 from etl.errors import BadParameter, LakeUnusable, first_line
 from etl.masking import mask
 from etl.replay import MakeSink, Replayed, direct_sink, firehose_sink
@@ -45,10 +45,7 @@ def replay(lake: str, sink: str, stream: str | None, as_json: bool) -> int:
         )
         for code, records in done.error_codes.most_common(_SHOWN):
             print_message(f"Firehose gave up {records:,} records: {code}")
-    for each in done.stuck[:_SHOWN]:
-        print_message(f"accesslake: {': '.join(filter(None, (each.object, each.position, each.reason)))}")
-    if len(done.stuck) > _SHOWN:
-        print_message(f"accesslake: and {len(done.stuck) - _SHOWN} more; --json lists all")
+    print_errors(": ".join(filter(None, (each.object, each.position, each.reason))) for each in done.stuck)
     return 1 if done.stuck else 0
 
 

@@ -6,10 +6,9 @@ from dataclasses import asdict
 
 import click
 
-from etl.cli._output import json_option, print_json, print_message
+from etl.cli._output import json_option, print_json, print_message, print_text
 from etl.masking import mask
 from etl.smoke import smoke as smoke_stack
-from etl.terminal import escape
 
 
 @click.command()
@@ -28,7 +27,7 @@ def smoke(stack: str, as_json: bool) -> int:
         print_json({"ok": done.ok, "stack": stack, "findings": shown, "left": [mask(each) for each in done.left]})
         return 0 if done.ok else 1
     for finding in done.findings:
-        click.echo(escape(mask(f"{finding.outcome:11}  {finding.name}: {finding.found}")))
+        print_text(f"{finding.outcome:11}  {finding.name}: {finding.found}")
     for each in done.left:
-        click.echo(escape(mask(f"left behind  {each}")))
+        print_text(f"left behind  {each}")
     return 0 if done.ok else 1

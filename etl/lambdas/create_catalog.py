@@ -17,6 +17,7 @@ from botocore.config import Config
 
 from etl.catalog import create_catalog
 from etl.errors import AccessLakeError, BadParameter, first_line
+from etl.lambdas._log import log
 from etl.masking import mask
 
 _PHYSICAL_ID: Final = "accesslake-catalog"
@@ -39,9 +40,7 @@ def handler(event: dict[str, Any], context: Any) -> None:
     """
     seconds = context.get_remaining_time_in_millis() / 1000 - _RESERVED_SECONDS
     reason = "" if event.get("RequestType") == "Delete" else _try_within(max(seconds, 0), event)
-    print(
-        json.dumps({"level": "ERROR" if reason else "INFO", "what": "catalog", "reason": reason or "done"}), flush=True
-    )
+    log("ERROR" if reason else "INFO", "catalog", reason=reason or "done")
     _answer(event, reason)
 
 
@@ -76,7 +75,7 @@ def _create(properties: Mapping[str, Any]) -> None:
         given[name] = properties[key]
     glue = boto3.client("glue", config=Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 5}))
     created = create_catalog(glue, **given)
-    print(json.dumps({"level": "INFO", "what": "catalog", **vars(created)}), flush=True)
+    log("INFO", "catalog", **vars(created))
 
 
 def _answer(event: Mapping[str, Any], reason: str) -> None:

@@ -6,7 +6,6 @@ Configured by its environment: `ACCESSLAKE_LAKE` (`s3://bucket/prefix`), `ACCESS
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -19,8 +18,9 @@ from botocore.config import Config
 from etl.arrivals import Taken, embedded_metrics, measure, read_messages, take_messages
 from etl.errors import BadParameter
 from etl.lake import ObjectStore, open_store
+from etl.lambdas._log import log
 from etl.masking import mask
-from etl.sinks import Delivered, FirehoseClient, FirehoseSink, ParquetSink, Sink
+from etl.sinks import FirehoseClient, FirehoseSink, ParquetSink, Sink
 from etl.sources import read_stored_parts
 
 _MAX_OBJECT_BYTES: Final = 512 << 20
@@ -44,9 +44,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         max_object_bytes=int(os.environ.get("ACCESSLAKE_MAX_OBJECT_BYTES", _MAX_OBJECT_BYTES)),
         seconds_left=seconds_left,
     )
-    _log(taken, sink.errors if isinstance(sink, FirehoseSink) else [])
-    delivered = sink.delivered if isinstance(sink, FirehoseSink) else Delivered()
-    metrics = measure(taken, delivered, now=datetime.now(UTC))
+    _log(taken, sink.errors)
+    metrics = measure(taken, sink.delivered, now=datetime.now(UTC))
     print(embedded_metrics(metrics, function=context.function_name, now=now), flush=True)
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in taken.failed]}
 
@@ -73,7 +72,7 @@ def _log(taken: Taken, errors: list[str]) -> None:
 
 
 def _say(what: str, reason: str) -> None:
-    print(json.dumps({"level": "ERROR", "what": what, "reason": mask(reason)}))
+    log("ERROR", what, reason=mask(reason))
 
 
 def _setting(name: str) -> str:

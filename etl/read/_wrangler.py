@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from types import ModuleType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 from etl.errors import BadParameter, UsageError
@@ -35,19 +35,7 @@ def read_athena(
     empty text from none: both come as null (`read_unloaded` keeps them apart). `output` is where on S3 the answer is to be,
     unless the workgroup says. Raises what awswrangler raises, and `UsageError` where that is not installed.
     """
-    wr = _awswrangler()
-    return cast(
-        "pd.DataFrame",
-        wr.athena.read_sql_query(
-            sql,
-            database=database,
-            ctas_approach=False,
-            workgroup=workgroup,
-            s3_output=output,
-            dtype_backend="pyarrow",
-            boto3_session=session,
-        ),
-    )
+    return _select(sql, database=database, workgroup=workgroup, s3_output=output, boto3_session=session)
 
 
 def read_unloaded(
@@ -65,22 +53,22 @@ def read_unloaded(
     of its own. Raises what
     awswrangler raises, and `UsageError` where that is not installed.
     """
-    wr = _awswrangler()
-    return cast(
-        "pd.DataFrame",
-        wr.athena.read_sql_query(
-            sql,
-            database=database,
-            ctas_approach=False,
-            unload_approach=True,
-            unload_parameters={"file_format": "PARQUET", "compression": "SNAPPY"},
-            keep_files=False,
-            workgroup=workgroup,
-            s3_output=f"{output.rstrip('/')}/{uuid4().hex}/",
-            dtype_backend="pyarrow",
-            boto3_session=session,
-        ),
+    return _select(
+        sql,
+        database=database,
+        workgroup=workgroup,
+        s3_output=f"{output.rstrip('/')}/{uuid4().hex}/",
+        boto3_session=session,
+        unload_approach=True,
+        unload_parameters={"file_format": "PARQUET", "compression": "SNAPPY"},
+        keep_files=False,
     )
+
+
+def _select(sql: str, **options: Any) -> pd.DataFrame:
+    """An answer in Arrow types, without a table made for it."""
+    answer = _awswrangler().athena.read_sql_query(sql, ctas_approach=False, dtype_backend="pyarrow", **options)
+    return cast("pd.DataFrame", answer)
 
 
 def read_compacted_day(

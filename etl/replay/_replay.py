@@ -165,8 +165,7 @@ class _Run:
             return True  # an earlier run ended before it wrote its receipt
         self._sink.write((Parsed(table, QUARANTINE_SCHEMA.empty_table()) for table in tables), name=name, owner=key)
         if key in self._sink.finish():
-            reasons = self._sink.errors if isinstance(self._sink, FirehoseSink) else []
-            self.done.stuck.append(Stuck(key, "", "; ".join(["not all of its rows were taken", *reasons])))
+            self.done.stuck.append(Stuck(key, "", "; ".join(["not all of its rows were taken", *self._sink.errors])))
             return False
         return True
 

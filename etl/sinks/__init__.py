@@ -2,10 +2,10 @@
 
 from etl.sinks._direct import ParquetSink
 from etl.sinks._documents import to_documents
-from etl.sinks._firehose import Delivered, FirehoseClient, FirehoseSink
+from etl.sinks._firehose import FirehoseClient, FirehoseSink
 from etl.sinks._pack import Packer, Record
 from etl.sinks._parquet import LINES_METADATA, QUARANTINED_METADATA, write_parquet
-from etl.sinks._sink import Sink, Written
+from etl.sinks._sink import Delivered, Sink, Written
 
 __all__ = [
     "LINES_METADATA",

@@ -9,7 +9,7 @@ from etl.lake import ObjectStore, quarantine_key, raw_key
 from etl.parse import Parsed
 from etl.sinks._parquet import write_parquet
 from etl.sinks._scratch import scratch_files
-from etl.sinks._sink import Written
+from etl.sinks._sink import Delivered, Written
 
 
 class ParquetSink:
@@ -19,6 +19,8 @@ class ParquetSink:
     """
 
     def __init__(self, store: ObjectStore, *, ingest_date: str, quarantined: Set[str] = frozenset()) -> None:
+        self.delivered = Delivered()
+        self.errors: list[str] = []
         self._store = store
         self._ingest_date = ingest_date
         self._quarantined = quarantined

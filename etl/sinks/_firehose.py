@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final, Protocol
 
@@ -21,7 +20,7 @@ from etl.sinks._documents import to_documents
 from etl.sinks._pack import MAX_RECORD_BYTES, Packer, Record
 from etl.sinks._parquet import TableFile
 from etl.sinks._scratch import scratch_files
-from etl.sinks._sink import Written
+from etl.sinks._sink import Delivered, Written
 
 CALL_RECORDS: Final = 500
 """Records of one PutRecordBatch call (https://docs.aws.amazon.com/firehose/latest/APIReference/API_PutRecordBatch.html)."""
@@ -48,16 +47,6 @@ class FirehoseClient(Protocol):
         """https://docs.aws.amazon.com/firehose/latest/APIReference/API_PutRecordBatch.html."""
 
 
-@dataclass(frozen=True)
-class Delivered:
-    """What went to Firehose. A record that was sent again counts once in each number but `retried`."""
-
-    documents: int = 0
-    records: int = 0
-    retried: int = 0
-    bytes: int = 0
-
-
 class FirehoseSink:
     """Packs the rows of many log objects into records, and sends them until each is accepted or the time is up.
 
@@ -78,7 +67,6 @@ class FirehoseSink:
     ) -> None:
         self.delivered = Delivered()
         self.errors: list[str] = []
-        """Why records were lost, each reason once."""
         self._client = client
         self._stream = stream
         self._store = store

@@ -18,8 +18,22 @@ class Written:
     quarantined: int
 
 
+@dataclass(frozen=True)
+class Delivered:
+    """What went to Firehose, nothing if that is not where rows go. A record that was sent again counts once but in `retried`."""
+
+    documents: int = 0
+    records: int = 0
+    retried: int = 0
+    bytes: int = 0
+
+
 class Sink(Protocol):
     """Where the rows of log objects go. Lines that could not be read go to quarantine/, whatever the sink."""
+
+    delivered: Delivered
+    errors: list[str]
+    """Why rows were lost, each reason once."""
 
     def write(self, parts: Iterable[Parsed], *, name: str, owner: str) -> Written:
         """Take the parts of a log object; `name` is its raw name, `owner` whoever must hear if rows of it are lost.

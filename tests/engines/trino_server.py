@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 import json
 import os
 import shutil
@@ -20,6 +19,7 @@ from typing import Any
 
 import pytest
 from conftest import ACCESS_KEY, SECRET_KEY
+from servers import running
 from trino_files import VERSION, trino_files
 
 START = Path(__file__).parent / "trino/Start.java"
@@ -136,21 +136,21 @@ def _bytes(size: str | int) -> int:
 def started_trino(folder: Path, *, s3_endpoint: str, bucket: str) -> Iterator[Trino]:
     """A server whose metastore lies in `metastore/` of the bucket; ended with the context, or with this process."""
     files = trino_files()
-    deadline = time.monotonic() + START_SECONDS
-    for attempt in itertools.count():
-        process, server = _start(folder / str(attempt), files, s3_endpoint, bucket)
-        while server.starting() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.1)  # polling a process that starts; nothing is assumed about how long it takes
-        if process.poll() is None and not server.starting():
-            break
-        _stop(process)
-        # A port can be taken between its choice and its use; another choice is then as good.
-        if time.monotonic() > deadline or attempt == 2:
-            pytest.fail(f"no Trino:\n{server.log.read_text(errors='replace')[-4000:]}")
-    try:
+    with running(
+        "Trino",
+        lambda attempt: _start(folder / str(attempt), files, s3_endpoint, bucket),
+        answers=_answers,
+        stop=_stop,
+        output=lambda server: server.log.read_text(errors="replace")[-4000:],
+        seconds=START_SECONDS,
+    ) as server:
         yield server
-    finally:
-        _stop(process)
+
+
+def _answers(process: subprocess.Popen[bytes], server: Trino, deadline: float) -> bool:
+    while server.starting() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)  # polling a process that starts; nothing is assumed about how long it takes
+    return process.poll() is None and not server.starting()
 
 
 def _start(folder: Path, files: Path, s3_endpoint: str, bucket: str) -> tuple[subprocess.Popen[bytes], Trino]:
