@@ -32,16 +32,18 @@ def spans_to_array(data: pa.Buffer, start: Ints, end: Ints, present: Bools | Non
     return fields_and_gaps.take(values_to_array(np.arange(0, 2 * count, 2, dtype=np.int32), present, pa.int32()))
 
 
-def spans_to_arrays(data: pa.Buffer, starts: Ints, ends: Ints, present: Bools) -> list[pa.StringArray]:
-    """As `spans_to_array`, for several columns of one table at once: an array for each row of the spans.
+def spans_to_arrays(data: pa.Buffer, spans: Sequence[tuple[Ints, Ints]], present: Bools) -> list[pa.StringArray]:
+    """As `spans_to_array`, for several columns of one table at once: an array for each pair of starts and ends.
 
-    Shapes are (columns, lines). All spans of a line must be ascending, and then those of the next. The arrays are slices of one.
+    `present` has the shape (columns, lines). All spans of a line must be ascending, and then those of the next. The arrays are
+    slices of one.
     """
-    columns, count = starts.shape
+    columns, count = present.shape
     offsets = np.empty(2 * columns * count + 1, np.int32)
     by_line = offsets[:-1].reshape(count, columns, 2)
-    by_line[:, :, 0] = starts.T
-    by_line[:, :, 1] = ends.T
+    for column, (start, end) in enumerate(spans):
+        by_line[:, column, 0] = start
+        by_line[:, column, 1] = end
     offsets[-1] = len(data)
     fields_and_gaps = pa.Array.from_buffers(pa.string(), 2 * columns * count, [None, pa.py_buffer(offsets), data], 0)
     places = 2 * (np.arange(count, dtype=np.int32) * columns + np.arange(columns, dtype=np.int32)[:, None])

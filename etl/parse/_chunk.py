@@ -10,8 +10,9 @@ import numpy as np
 
 from etl.arrays import Bytes, are_utf8
 from etl.parse._columns import Rows
-from etl.parse._cuts import TEXT_PLACES, Cuts
+from etl.parse._cuts import Cuts
 from etl.parse._exact import ABSENT, AMBIGUOUS, CLEAN, NUMBERS, SHORT, Reading, Rejected, is_utf8, read_line
+from etl.schema import WIRE_FIELDS
 
 Tokenizer = Callable[[Bytes], Cuts]
 _LF: Final = ord("\n")
@@ -83,16 +84,15 @@ def leave_uncut(chunk: Bytes) -> Cuts:
     line_ends = np.flatnonzero(chunk == _LF)
     line_starts = np.append(0, line_ends[:-1] + 1)
     count = len(line_ends)
-    texts, numbers = (len(TEXT_PLACES), count), (len(NUMBERS), count)
+    fields = len(WIRE_FIELDS), count
     return Cuts(
         line_starts=line_starts,
         line_ends=line_ends,
-        starts=np.zeros(texts, np.int64),
-        ends=np.zeros(texts, np.int64),
-        present=np.zeros(texts, np.bool_),
+        starts=np.zeros(fields, np.int64),
+        ends=np.zeros(fields, np.int64),
+        present=np.zeros(fields, np.bool_),
         time_ms=np.zeros(count, np.int64),
-        numbers=np.zeros(numbers, np.int64),
-        number_present=np.zeros(numbers, np.bool_),
+        numbers=np.zeros((len(NUMBERS), count), np.int64),
         extra_starts=np.full(count, -1),
         extra_ends=line_ends.copy(),
         short=np.zeros(count, np.bool_),
@@ -107,13 +107,12 @@ def _fill(cuts: Cuts, read: dict[int, Reading]) -> None:
     lines = np.array(list(read))
     readings = list(read.values())
     begin = cuts.line_starts[lines]
-    spans = np.array([reading.spans for reading in readings])[:, TEXT_PLACES, :]
+    spans = np.array([reading.spans for reading in readings])
     cuts.present[:, lines] = (spans[:, :, 0] != ABSENT[0]).T
     # An absent field lies at the end of the one before it.
     ascending = np.maximum.accumulate(np.maximum(spans, 0).reshape(len(lines), -1), axis=1) + begin[:, None]
     cuts.starts[:, lines] = ascending[:, 0::2].T
     cuts.ends[:, lines] = ascending[:, 1::2].T
-    cuts.number_present[:, lines] = np.array([[value is not None for value in r.numbers] for r in readings]).T
     cuts.numbers[:, lines] = np.array([[value or 0 for value in r.numbers] for r in readings]).T
     cuts.time_ms[lines] = [reading.time_ms for reading in readings]
     cuts.short[lines] = [reading.status == SHORT for reading in readings]

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from etl.arrays import Bytes, Ints, repeat_text, spans_to_array, spans_to_arrays, texts_to_array, values_to_array
-from etl.parse._cuts import TEXT_PLACES, Cuts
+from etl.parse._cuts import Cuts
 from etl.parse._exact import AMBIGUOUS, CLEAN, NUMBERS, SHORT
 from etl.parse._keys import decode_keys
 from etl.schema import WIRE_FIELDS
@@ -22,6 +22,7 @@ _MAX_DAYS: Final = 1000
 _TIME_PLACE: Final = 2
 _OPERATION_PLACE: Final = 6
 _KEY_PLACE: Final = 7
+_TEXT_PLACES: Final = [place for place in range(len(WIRE_FIELDS)) if place != _TIME_PLACE and place not in NUMBERS]
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,14 @@ def build_wire_columns(chunk: Bytes, cuts: Cuts, rows: Rows) -> list[pa.Array]:
     # Taking all lines by their indices would copy every span for nothing.
     lines = slice(None) if len(rows.lines) == len(cuts.line_starts) else rows.lines
     columns: list[pa.Array] = [None] * len(WIRE_FIELDS)
-    texts = spans_to_arrays(data, cuts.starts[:, lines], cuts.ends[:, lines], cuts.present[:, lines])
-    for place, text in zip(TEXT_PLACES, texts, strict=True):
+    spans = [(cuts.starts[place, lines], cuts.ends[place, lines]) for place in _TEXT_PLACES]
+    texts = spans_to_arrays(data, spans, cuts.present[_TEXT_PLACES][:, lines])
+    for place, text in zip(_TEXT_PLACES, texts, strict=True):
         columns[place] = text
     for row, place in enumerate(NUMBERS):
         kind = WIRE_FIELDS[place].kind.arrow
         values = cuts.numbers[row][lines].astype(np.int32 if kind == pa.int32() else np.int64, copy=False)
-        columns[place] = values_to_array(values, cuts.number_present[row][lines], kind)
+        columns[place] = values_to_array(values, cuts.present[place, lines], kind)
     columns[_TIME_PLACE] = values_to_array(cuts.time_ms[lines], None, pa.timestamp("ms"))
     return columns
 

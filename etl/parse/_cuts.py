@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from etl.arrays import Bools, Ints
-from etl.parse._exact import NUMBERS
-from etl.schema import WIRE_FIELDS
-
-TEXT_PLACES: Final = tuple(place for place in range(len(WIRE_FIELDS)) if place != 2 and place not in NUMBERS)
-"""Places, counted from 0, of the fields that stay text."""
 
 
 @dataclass(frozen=True)
 class Cuts:
     """The lines of one chunk: spans into its bytes, and the values that are no text.
 
-    Arrays of one axis have an entry a line; `starts`, `ends` and `present` have a row for each of `TEXT_PLACES`, `numbers` and
-    `number_present` one for each of `NUMBERS`. An absent field has any span that keeps the fields of its line in order: Arrow
-    offsets, which never step back, are made of all spans of a line one after the other, and of all lines.
+    Arrays of one axis have an entry a line; `starts`, `ends` and `present` have a row for each field of the line, `numbers` one
+    for each that is a number. An absent field has any span that keeps the fields of its line in order: Arrow offsets, which
+    never step back, are made of the spans of a line one after the other, and of all lines.
     """
 
     line_starts: Ints
@@ -29,7 +23,6 @@ class Cuts:
     present: Bools
     time_ms: Ints
     numbers: Ints
-    number_present: Bools
     extra_starts: Ints
     """Where the text after field 27 starts; -1 for none."""
     extra_ends: Ints

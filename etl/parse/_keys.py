@@ -48,18 +48,13 @@ def decode_keys(keys: pa.StringArray, operations: pa.StringArray) -> pa.StringAr
     encoded = _distinct(np.searchsorted(ends, marks, side="right"))
     rows = values_to_array(encoded, None, pa.int64())
     once = _to_bools(pc.or_kleene(*(pc.starts_with(operations.take(rows), prefix) for prefix in _ENCODED_ONCE)))
-    for passes in (1, 2):
-        which = encoded[once == (passes == 1)]
-        if len(which):
-            mask = np.zeros(len(keys), np.bool_)
-            mask[which] = True
-            decoded = _decode(keys.take(values_to_array(which, None, pa.int64())), passes)
-            keys = pc.replace_with_mask(keys, bools_to_array(mask), decoded)
-    return keys
+    mask = np.zeros(len(keys), np.bool_)
+    mask[encoded] = True
+    return pc.replace_with_mask(keys, bools_to_array(mask), _decode(keys.take(rows), once))
 
 
-def _decode(keys: pa.StringArray, passes: int) -> pa.StringArray:
-    """Decode keys that are encoded so many times."""
+def _decode(keys: pa.StringArray, once: Bools) -> pa.StringArray:
+    """Decode keys that are encoded twice, or `once`."""
     joined, ends = text_of(keys)
     # A space after each key: it ends an escape that is cut off, and a character that is.
     text = np.full(len(joined) + len(keys), _SPACE, np.uint8)
@@ -67,11 +62,14 @@ def _decode(keys: pa.StringArray, passes: int) -> pa.StringArray:
     is_key = np.ones(len(text), np.bool_)
     is_key[ends] = False
     text[is_key] = joined
-    if passes == 1:
-        text[text == _PLUS] = _SPACE
     whole = np.ones(len(keys), np.bool_)
-    for _ in range(passes):
-        text, ends = _unquote(text, ends, whole)
+    if once.any():
+        pluses = np.flatnonzero(text == _PLUS)
+        text[pluses[once[np.searchsorted(ends, pluses)]]] = _SPACE
+    text, ends = _unquote(text, ends, whole, np.flatnonzero(text == _PERCENT))
+    if not once.all():
+        marks = np.flatnonzero(text == _PERCENT)
+        text, ends = _unquote(text, ends, whole, marks[~once[np.searchsorted(ends, marks)]])
     starts = np.append(0, ends[:-1] + 1)
     if not are_utf8(text):
         for row, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
@@ -79,9 +77,11 @@ def _decode(keys: pa.StringArray, passes: int) -> pa.StringArray:
     return spans_to_array(pa.py_buffer(text), starts, ends, whole, pa.string())
 
 
-def _unquote(text: Bytes, ends: Ints, whole: Bools) -> tuple[Bytes, Ints]:
-    """Replace percent escapes by their bytes; rows with a malformed one are no longer `whole`. `text` ends in a space."""
-    marks = np.flatnonzero(text == _PERCENT)
+def _unquote(text: Bytes, ends: Ints, whole: Bools, marks: Ints) -> tuple[Bytes, Ints]:
+    """Replace the percent escapes at `marks` by their bytes; rows with a malformed one are no longer `whole`.
+
+    `text` ends in a space.
+    """
     high = _HEX[text[marks + 1]]
     low = _HEX[text[np.minimum(marks + 2, len(text) - 1)]]
     good = (high | low) < _NO_DIGIT

@@ -4,7 +4,8 @@ Why it is exact. A line is taken only if it has no quotes or at least six, and e
 
 * its first nine spaces are single, come before any quote, and end the eight fields of the head; the third field is
   ``[dd/Mon/yyyy:HH:MM:SS +0000]``, the seventh has the shape of an operation. Four more are allowed in a requester that is
-  byte for byte ``arn:aws:iam::cloudfront:user/CloudFront Origin Access Identity `` and one more word, if there is a key;
+  byte for byte ``arn:aws:iam::cloudfront:user/CloudFront Origin Access Identity `` and one more word, if there is a key or
+  the sixth field has not the shape of an operation;
 * with six quotes, these stand right after the ninth space; right before and right after a run of exactly six
   tokens; around exactly one space; and at the end of the line or before a single space. With none, the ninth token, and those
   after the six, are ``-``. With more than six, exactly one has a space after it, six more and then a quote after a
@@ -20,8 +21,8 @@ reading is tried. With more, all quotes before a space or the end are sorted int
 agent, and the conditions leave one of each: what follows a closer of a user agent is ten fields or the end, and if more
 follows, whole fields, so that a quote among it has a space before it. The operation is the fourth token after the time and a
 request URI follows the fifth, so it is found there first. (With that requester it is the eighth: of the tokens before it only
-the last two can have the shape of an operation, and neither has a dash two tokens on, one being followed so by the operation
-itself, the other by the key.)
+the last two can have the shape of an operation. Two tokens on from the first is the operation itself, which is no dash, and
+from the second the key.)
 
 All other lines are given to the exact reader itself. The whole module is behind `tokenize`: a compiled tokenizer only has to
 fill the same `Cuts`.
@@ -35,22 +36,21 @@ from typing import Final
 import numpy as np
 
 from etl.arrays import Bools, Bytes, Ints
-from etl.parse._cuts import TEXT_PLACES, Cuts
+from etl.parse._cuts import Cuts
 from etl.parse._exact import BOM, NUMBERS
-from etl.parse._values import are_operations, read_numbers, read_times
+from etl.parse._values import are_operations, are_text, read_numbers, read_times
 
 _SPACE, _QUOTE, _LF, _CR, _DASH = b' "\n\r-'
 _HEAD_SPACES: Final = 9
 _BARE_SPACES: Final = 17
 """Spaces before the tail of a line without quotes."""
-_OAI: Final = np.frombuffer(b"arn:aws:iam::cloudfront:user/CloudFront Origin Access Identity ", np.uint8)
+_OAI: Final = b"arn:aws:iam::cloudfront:user/CloudFront Origin Access Identity "
 _OAI_SPACES: Final = 4
 _BLOCK_SPACES: Final = 7
 """Spaces around and between the six fields from the status to the second time."""
 _FIELDS: Final = 27
 _FIRST_TAIL: Final = 17
 _TAIL_FIELDS: Final = 10
-_IS_DELIMITER: Final = np.isin(np.arange(_QUOTE + 1), (_SPACE, _QUOTE, _LF))
 _PADDING: Final = 40
 """Delimiters that may be looked at beyond the last line's own: more than the longest known layout has."""
 _BLOCK: Final = 1 << 18
@@ -118,7 +118,10 @@ def tokenize(chunk: Bytes) -> Cuts:
     lengths = ends - starts
     dashes = _are_dashes(chunk, starts, lengths)
     with_spaces = np.flatnonzero(plain & (more > 0))
-    plain[with_spaces] = _are_oai(chunk, starts[4][with_spaces]) & ~dashes[7][with_spaces]
+    if len(with_spaces):
+        is_free = ~dashes[7][with_spaces]
+        is_free |= ~are_operations(chunk, starts[5][with_spaces], ends[5][with_spaces])
+        plain[with_spaces] = is_free & are_text(chunk, starts[4][with_spaces], _OAI)
     filled = lengths > 0
     plain &= filled[[0, 1, 3, 4, 5, 6, 7, 10]].all(axis=0)
     plain &= quoted | dashes[[8, 15, 16]].all(axis=0)
@@ -141,16 +144,14 @@ def tokenize(chunk: Bytes) -> Cuts:
     plain &= numbers[0] <= _MAX_STATUS
     shaped = np.flatnonzero(plain)
     plain[shaped] = are_operations(chunk, starts[6][shaped], ends[6][shaped])
-    of_texts = list(TEXT_PLACES)
     return Cuts(
         line_starts=lines.starts,
         line_ends=lines.ends,
-        starts=starts[of_texts],
-        ends=ends[of_texts],
-        present=present[of_texts],
+        starts=starts,
+        ends=ends,
+        present=present,
         time_ms=time_ms,
         numbers=numbers,
-        number_present=present[of_numbers],
         extra_starts=extra_starts,
         extra_ends=lines.ends.copy(),
         short=(tail_fields >= 2) & (tail_fields <= 5),
@@ -159,7 +160,10 @@ def tokenize(chunk: Bytes) -> Cuts:
 
 
 def _find_lines(chunk: Bytes) -> _Lines:
-    at, kind = _find_delimiters(chunk)
+    at, kind = _find_small_bytes(chunk)
+    is_delimiter = (kind == _SPACE) | (kind == _QUOTE) | (kind == _LF)
+    if not is_delimiter.all():
+        at, kind = at[np.append(is_delimiter, np.ones(_PADDING, np.bool_))], kind[is_delimiter]
     last = np.flatnonzero(kind == _LF)
     ends = at[last]
     first, starts = np.zeros_like(last), np.zeros_like(last)
@@ -212,22 +216,24 @@ def _choose_six(at: Ints, kind: Bytes, quotes: Ints, lines: Ints, until: Ints, s
     return only
 
 
-def _find_delimiters(chunk: Bytes) -> tuple[Ints, Bytes]:
-    """Positions of all spaces, quotes and LFs, padded with the last position, and which of them each is, not padded."""
-    positions, kinds = [], []
+def _find_small_bytes(chunk: Bytes) -> tuple[Ints, Bytes]:
+    """Positions of all bytes up to a quote, padded with the last position, and which of them each is, not padded.
+
+    These are the delimiters, and few others in a log: one comparison finds them all. Memory is taken for the most there can be,
+    and used, page by page, for what there is.
+    """
+    at, kind = np.empty(len(chunk) + _PADDING, np.int64), np.empty(len(chunk), np.uint8)
+    count = 0
     for begin in range(0, len(chunk), _BLOCK):
         block = chunk[begin : begin + _BLOCK]
-        # Few other bytes are so small, and these are rare in logs: one comparison, and a second look if there are any.
         found = np.flatnonzero(block <= _QUOTE)
-        kind = block[found]
-        wanted = _IS_DELIMITER[kind]
-        if not wanted.all():
-            found, kind = found[wanted], kind[wanted]
-        found += begin
-        positions.append(found)
-        kinds.append(kind)
-    positions.append(np.full(_PADDING, len(chunk) - 1))
-    return np.concatenate(positions), np.concatenate(kinds)
+        until = count + len(found)
+        np.add(found, begin, out=at[count:until])
+        # A mode other than the default writes straight into `out`; all positions are in the block.
+        block.take(found, out=kind[count:until], mode="clip")
+        count = until
+    at[count : count + _PADDING] = len(chunk) - 1
+    return at[: count + _PADDING], kind[:count]
 
 
 def _are_dashes(chunk: Bytes, starts: Ints, lengths: Ints) -> Bools:
@@ -236,9 +242,3 @@ def _are_dashes(chunk: Bytes, starts: Ints, lengths: Ints) -> Bools:
     single = np.flatnonzero(dashes)
     dashes[single] = chunk[starts.reshape(-1)[single]] == _DASH
     return dashes.reshape(starts.shape)
-
-
-def _are_oai(chunk: Bytes, start: Ints) -> Bools:
-    place = np.minimum(start, len(chunk) - len(_OAI))
-    same: Bools = (chunk[place[:, None] + np.arange(len(_OAI))] == _OAI).all(axis=1)
-    return same

@@ -127,6 +127,16 @@ def _two_digits(word: Words, byte: int) -> tuple[Ints, Bools]:
     return (tens * _TEN + ones).view(np.int64), (tens <= _NINE) & (ones <= _NINE)
 
 
+def are_text(chunk: Bytes, start: Ints, text: bytes) -> Bools:
+    """Whether the chunk goes on with this text (eight bytes or more) at each of these places."""
+    words = _overlapping_words(chunk)
+    place = np.minimum(start, len(chunk) - len(text))
+    ok: Bools = place == start
+    for offset in (*range(0, len(text) - _WORD, _WORD), len(text) - _WORD):
+        ok &= words[place + offset] == np.uint64(int.from_bytes(text[offset : offset + _WORD], "little"))
+    return ok
+
+
 def are_operations(chunk: Bytes, start: Ints, end: Ints) -> Bools:
     """Whether each span has the shape of an operation; the few distinct ones are looked at once."""
     names = spans_to_array(pa.py_buffer(chunk), start, end, None, pa.binary())
