@@ -34,6 +34,9 @@ USD_A_GB = FIREHOSE_INGESTION.usd + FIREHOSE_CONVERSION.usd
 SOURCE_KEY = "s3://amzn-s3-demo-logs/logs/123456789012/us-east-1/amzn-s3-demo-media/2026/03/31/2026-03-31-00-00-00-"
 """A log object under a prefix by event time, as the template asks for it; 16 characters make it unique."""
 
+UNUSED = ("object_key",)
+"""What Firehose's sink leaves out."""
+
 LOAD_HANDLER = "import etl.lambdas.parse_logs"
 LOAD_CLIENTS = "import boto3; boto3.client('s3'); boto3.client('firehose')"
 LOAD_BOTO3 = "import boto3"
@@ -72,7 +75,7 @@ def to_records(objects: Sequence[bytes], *, batch: int) -> Iterator[Record]:
     for begin in range(0, len(objects), batch):
         packer = Packer()
         for number, data in enumerate(objects[begin : begin + batch], begin):
-            for part in parse_stream([data], source_key=f"{SOURCE_KEY}{number:016X}"):
+            for part in parse_stream([data], source_key=f"{SOURCE_KEY}{number:016X}", unused=UNUSED):
                 yield from packer.add(to_documents(part.table), str(number))
         yield from packer.flush()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -118,6 +118,7 @@ class MemorySink:
     """Keeps the rows it is given; loses those of some owners, and refuses some names outright."""
 
     lost: Callable[[str], bool] = lambda _: False
+    unused: Collection[str] = ()
     rows: dict[str, int] = field(default_factory=dict)
     delivered: Delivered = field(default_factory=Delivered)
     errors: list[str] = field(default_factory=list)

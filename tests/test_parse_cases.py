@@ -175,6 +175,15 @@ def test_no_line_feed_for_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
         list(parse_stream([b"x" * 20_000], source_key="s"))
 
 
+def test_an_unused_object_key_is_not_worked_out() -> None:
+    line = PLAIN.replace(b" key ", b" a%2520b ")
+    (whole,), (part,) = (list(parse_stream([line], source_key="s", unused=u)) for u in ((), ("object_key",)))
+    assert whole.table["object_key"].to_pylist() == ["a b"]
+    assert part.table["object_key"].to_pylist() == [None]
+    assert part.table.schema.equals(whole.table.schema)
+    assert part.table.drop_columns("object_key").equals(whole.table.drop_columns("object_key"))
+
+
 def test_only_the_27_fields() -> None:
     fields = parse_fields(PLAIN + b"\n\n" + PLAIN)
     assert fields.equals(etl.parse(PLAIN + b"\n" + PLAIN, source_key="s").table.select(range(27)))

@@ -129,7 +129,7 @@ def _look_at(arrival: Arrival, buckets: Collection[str], max_object_bytes: int) 
 def _take(found: TakenObject, name: str, text: Iterator[bytes], sink: Sink) -> TakenObject:
     source_key = found.arrival.log.source_key
     try:
-        parts = parse_stream(text_only(source_key, text), source_key=source_key)
+        parts = parse_stream(text_only(source_key, text), source_key=source_key, unused=sink.unused)
         written = sink.write(parts, name=name, owner=name)
     except Exception as error:  # whatever it is, it is this object's
         outcome = next(outcome for kind, outcome in _OUTCOMES if isinstance(error, kind))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
@@ -58,12 +59,19 @@ def build_wire_columns(chunk: Bytes, cuts: Cuts, rows: Rows) -> list[pa.Array]:
 
 
 def build_added_columns(
-    chunk: Bytes, cuts: Cuts, rows: Rows, wire: list[pa.Array], *, source_key: str, first_line_no: int
+    chunk: Bytes,
+    cuts: Cuts,
+    rows: Rows,
+    wire: list[pa.Array],
+    *,
+    source_key: str,
+    first_line_no: int,
+    unused: Collection[str] = (),
 ) -> list[pa.Array]:
-    """The seven columns that the parser adds, in order."""
+    """The seven columns that the parser adds, in order; the object's key is null if it is `unused`."""
     count = len(rows.lines)
     return [
-        _object_keys(wire, rows),
+        pa.nulls(count, pa.string()) if "object_key" in unused else _object_keys(wire, rows),
         _extra_fields(chunk, cuts, rows),
         _parse_statuses(cuts, rows),
         _raw_lines(rows),

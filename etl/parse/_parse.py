@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,12 +50,14 @@ def parse_exact(data: bytes, *, source_key: str) -> Parsed:
     return _parse_whole(data, source_key=source_key, tokenizer=leave_uncut)
 
 
-def parse_stream(parts: Iterable[bytes], *, source_key: str) -> Iterator[Parsed]:
+def parse_stream(parts: Iterable[bytes], *, source_key: str, unused: Collection[str] = ()) -> Iterator[Parsed]:
     """Parse a log object that arrives in parts of any size, in bounded memory: one `Parsed` for every few MiB.
+
+    Of `unused` columns `object_key`, which is worked out from two others at some cost, is left null.
 
     Raises `NotALog` if the object goes on for more than 64 MiB without a line feed.
     """
-    return _parse_parts(parts, source_key=source_key, tokenizer=tokenize)
+    return _parse_parts(parts, source_key=source_key, tokenizer=tokenize, unused=unused)
 
 
 def parse_fields(data: bytes) -> pa.Table:
@@ -77,13 +79,15 @@ def _parse_whole(data: bytes, *, source_key: str, tokenizer: Tokenizer) -> Parse
     )
 
 
-def _parse_parts(parts: Iterable[bytes], *, source_key: str, tokenizer: Tokenizer) -> Iterator[Parsed]:
+def _parse_parts(
+    parts: Iterable[bytes], *, source_key: str, tokenizer: Tokenizer, unused: Collection[str] = ()
+) -> Iterator[Parsed]:
     first_line_no = 1
     for chunk in _whole_lines(parts, source_key=source_key):
         read = read_chunk(chunk, tokenizer)
         wire = build_wire_columns(read.text, read.cuts, read.rows)
         added = build_added_columns(
-            read.text, read.cuts, read.rows, wire, source_key=source_key, first_line_no=first_line_no
+            read.text, read.cuts, read.rows, wire, source_key=source_key, first_line_no=first_line_no, unused=unused
         )
         line_nos = np.array([first_line_no + rejected.line for rejected in read.rejected], np.int64)
         quarantine = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Collection, Iterable, Set
 
 from etl.errors import LakeUnusable
 from etl.lake import ObjectStore, quarantine_key, raw_key
@@ -19,6 +19,7 @@ class ParquetSink:
     """
 
     def __init__(self, store: ObjectStore, *, ingest_date: str, quarantined: Set[str] = frozenset()) -> None:
+        self.unused: Collection[str] = ()
         self.delivered = Delivered()
         self.errors: list[str] = []
         self._store = store

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from itertools import count
 from typing import Any, Final, Protocol
 
@@ -65,6 +65,7 @@ class FirehoseSink:
         sleep: Callable[[float], None] = time.sleep,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
+        self.unused: Collection[str] = ("object_key",)
         self.delivered = Delivered()
         self.errors: list[str] = []
         self._client = client

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +31,8 @@ class Delivered:
 class Sink(Protocol):
     """Where the rows of log objects go. Lines that could not be read go to quarantine/, whatever the sink."""
 
+    unused: Collection[str]
+    """Columns that need not be worked out for it: no reader gets them this way."""
     delivered: Delivered
     errors: list[str]
     """Why rows were lost, each reason once."""
