@@ -31,8 +31,10 @@ from etl.sinks import Packer, Record, to_documents
 
 USD_A_GB = FIREHOSE_INGESTION.usd + FIREHOSE_CONVERSION.usd
 
-SOURCE_KEY = "s3://amzn-s3-demo-logs/logs/123456789012/us-east-1/amzn-s3-demo-media/2026/03/31/2026-03-31-00-00-00-"
-"""A log object under a prefix by event time, as the template asks for it; 16 characters make it unique."""
+PLAIN_NAME = "s3://amzn-s3-demo-logs/logs/2026-03-31-00-00-00-"
+"""A log object as S3 names it unless it is asked for something else; 16 characters make it unique."""
+DATED_NAME = "s3://amzn-s3-demo-logs/logs/123456789012/us-east-1/amzn-s3-demo-media/2026/03/31/2026-03-31-00-00-00-"
+"""One under a prefix by event time, as `accesslake attach` asks for it."""
 
 UNUSED = ("object_key",)
 """What Firehose's sink leaves out."""
@@ -70,12 +72,12 @@ def cut_objects(sample: Sample, lines_per_object: int) -> list[bytes]:
     return [b"".join(lines[at : at + lines_per_object]) for at in range(0, len(lines), lines_per_object)]
 
 
-def to_records(objects: Sequence[bytes], *, batch: int) -> Iterator[Record]:
+def to_records(objects: Sequence[bytes], *, batch: int, name: str = DATED_NAME) -> Iterator[Record]:
     """Log objects to packed records as the parser function makes them: a record holds no lines of two batches."""
     for begin in range(0, len(objects), batch):
         packer = Packer()
         for number, data in enumerate(objects[begin : begin + batch], begin):
-            for part in parse_stream([data], source_key=f"{SOURCE_KEY}{number:016X}", unused=UNUSED):
+            for part in parse_stream([data], source_key=f"{name}{number:016X}", unused=UNUSED):
                 yield from packer.add(to_documents(part.table), str(number))
         yield from packer.flush()
 
@@ -85,10 +87,10 @@ def count_records(objects: Sequence[bytes], *, batch: int) -> int:
     return sum(record.documents for record in to_records(objects, batch=batch))
 
 
-def bill_packed(objects: Sequence[bytes], *, batch: int) -> Bill:
+def bill_packed(objects: Sequence[bytes], *, batch: int, name: str = DATED_NAME) -> Bill:
     """What is billed for packed records."""
     documents = size = records = billed = 0
-    for record in to_records(objects, batch=batch):
+    for record in to_records(objects, batch=batch, name=name):
         documents += record.documents
         size += len(record.data)
         records += 1
@@ -188,7 +190,8 @@ def main() -> None:
     ours = [text.encode() for data in objects for text in _documents(data)]
     theirs = [document for data in objects for document in recipe.to_json_lines(data).splitlines(keepends=True)]
     bills = {
-        "accesslake, packed": bill_packed(objects, batch=options.batch),
+        "accesslake, packed; S3's plain names": bill_packed(objects, batch=options.batch, name=PLAIN_NAME),
+        "accesslake, packed; names by event time": bill_packed(objects, batch=options.batch),
         "accesslake, one a record": bill_single(ours),
         "recipe, one a record": bill_single(theirs),
     }
@@ -218,7 +221,7 @@ def main() -> None:
 
 
 def _documents(data: bytes) -> Iterator[str]:
-    for part in parse_stream([data], source_key=f"{SOURCE_KEY}{0:016X}"):
+    for part in parse_stream([data], source_key=f"{DATED_NAME}{0:016X}"):
         yield from to_documents(part.table).to_pylist()
 
 
