@@ -18,13 +18,13 @@ from etl.schema import SCHEMA
 
 if TYPE_CHECKING:
     from etl.audit import audit as audit
+    from etl.catalog import open_lake as open_lake
     from etl.compact import compact as compact
     from etl.cost import cost as cost
     from etl.ddl import ddl as ddl
     from etl.doctor import doctor as doctor
     from etl.generate import generate as generate
     from etl.ingest import ingest as ingest
-    from etl.lake import open_lake as open_lake
     from etl.query import list_queries as queries
     from etl.query import query as query
     from etl.read import read as read
@@ -60,7 +60,7 @@ _VERBS: Final = {
     "doctor": ("etl.doctor", "doctor"),
     "generate": ("etl.generate", "generate"),
     "ingest": ("etl.ingest", "ingest"),
-    "open_lake": ("etl.lake", "open_lake"),
+    "open_lake": ("etl.catalog", "open_lake"),
     "parse": ("etl.parse", "parse"),
     "queries": ("etl.query", "list_queries"),
     "query": ("etl.query", "query"),

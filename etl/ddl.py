@@ -58,8 +58,7 @@ def create_table(table: Table, *, database: str, location: str, first_day: str) 
 def access_logs_sql(*, database: str, batch: str, raw_since: str) -> str:
     """The SELECT of the view `access_logs`: committed batches, and the raw days since `raw_since`, each row in one arm."""
     names = ", ".join(field.name for field in RAW_TABLE_FIELDS)
-    # What goes through Firehose leaves the status of clean rows out.
-    raw = names.replace("parse_status", "coalesce(parse_status, 'clean') AS parse_status")
+    raw = ", ".join(f"{_LEFT_OUT[name]} AS {name}" if name in _LEFT_OUT else name for name in names.split(", "))
     day = "date_format(request_time, '%Y-%m-%d')"
     return (
         f"SELECT {names}, event_date, batch_id\n"
@@ -115,6 +114,44 @@ def ddl(
     }
     created = [f"CREATE OR REPLACE VIEW {name} AS\n{select}" for name, select in views.items()]
     return [f"CREATE DATABASE IF NOT EXISTS {_hive_name(database)}", *tables, *created]
+
+
+# --- What goes through Firehose leaves out the status of clean rows, and the object's name -----------------------------
+
+_BAD_ESCAPE: Final = "'%([^0-9A-Fa-f]|$|[0-9A-Fa-f]([^0-9A-Fa-f]|$))'"
+# In the first of two passes, an escape of a byte that is no ASCII is left to the second, which reads it as it would the byte:
+# between the passes the bytes need not be UTF-8, and Athena would replace them.
+_HIGH_ESCAPE: Final = "'%([89A-Fa-f][0-9A-Fa-f])'"
+_REPLACEMENT: Final = "chr(65533)"
+
+
+def _url_decoded(text: str) -> str:
+    """`url_decode` of a text without malformed escapes; null where it puts U+FFFD for bytes that are not UTF-8."""
+    without_replacements = f"replace(regexp_replace({text}, '(?i)%EF%BF%BD', 'x'), {_REPLACEMENT}, 'x')"
+    return f"CASE WHEN strpos(url_decode({without_replacements}), {_REPLACEMENT}) = 0 THEN url_decode({text}) END"
+
+
+def _decoded_key(key: str, operation: str, raw_line: str) -> str:
+    """`etl.parse.decode_key` in Athena's SQL; a key that was no UTF-8 has no name, which its line tells."""
+    head = f"split_part({raw_line}, '\"', 1)"
+    once = f"(starts_with({operation}, 'S3.') OR starts_with({operation}, 'BATCH.'))"
+    # Only where a key is encoded once does a plus stand for a space, which `url_decode` takes it for everywhere.
+    first = f"url_decode(replace(regexp_replace({key}, {_HIGH_ESCAPE}, '%25$1'), '+', '%2B'))"
+    second = f"replace({first}, '+', '%2B')"
+    return (
+        f"CASE WHEN strpos({key}, {_REPLACEMENT}) > 0 AND strpos({head}, concat(' ', {key}, ' ')) = 0 THEN NULL "
+        f"WHEN strpos({key}, '%') = 0 AND strpos({key}, '+') = 0 THEN {key} "
+        f"WHEN regexp_like({key}, {_BAD_ESCAPE}) THEN NULL "
+        f"WHEN {once} THEN {_url_decoded(key)} "
+        f"WHEN regexp_like({first}, {_BAD_ESCAPE}) THEN NULL "
+        f"ELSE {_url_decoded(second)} END"
+    )
+
+
+_LEFT_OUT: Final = {
+    "object_key": f"coalesce(object_key, {_decoded_key('key_name', 'operation', 'raw_line')})",
+    "parse_status": "coalesce(parse_status, 'clean')",
+}
 
 
 _NUMBERS: Final = {"http_status", "bytes_sent_size", "object_size", "total_duration", "turn_around_duration"}

@@ -4,7 +4,7 @@
 -- :since date = -30d  first day, inclusive
 -- :until date = today  last day, inclusive
 -- Deletes that S3 accepted: single, by batch, and by lifecycle rules (requester AmazonS3). One of an object that was not
--- there is accepted too. A row that Firehose wrote has no decoded key until it is compacted; the key as logged stands in.
+-- there is accepted too. A key that cannot be decoded stands as it was logged.
 SELECT
   requester,
   remote_ip,

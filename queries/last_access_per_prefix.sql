@@ -4,7 +4,7 @@
 -- :since date = -90d  first day, inclusive
 -- :until date = today  last day, inclusive
 -- Longest untouched first. Requests that failed and those of lifecycle rules are no access. A prefix that nobody touched in
--- the period is not listed. A row that Firehose wrote has no decoded key until it is compacted; the key as logged stands in.
+-- the period is not listed. A key that cannot be decoded stands as it was logged.
 SELECT
   bucket_name,
   prefix,

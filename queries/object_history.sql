@@ -3,7 +3,7 @@
 -- :key string  its key, decoded
 -- :since date = -365d  first day, inclusive
 -- :until date = today  last day, inclusive
--- A row that Firehose wrote has no decoded key until it is compacted; the key as logged stands in.
+-- A key that cannot be decoded stands as it was logged.
 SELECT
   request_time,
   operation,

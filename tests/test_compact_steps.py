@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -116,6 +117,41 @@ def test_a_name_that_holds_something_else_is_never_taken_for_ours(lake: Path) ->
     with pytest.raises(AccessLakeError):
         compact(str(lake))
     assert list(read_commits(opened.store)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda path: path.unlink(), "is missing"),
+        (lambda path: path.write_bytes(path.read_bytes() + b"more"), "is no file of batch 0000000001"),
+        (lambda path: shutil.copy(path, path.with_name("0000000001-0009.parquet")), "is no file of batch 0000000001"),
+        (
+            lambda path: shutil.copytree(path.parent, path.parent.with_name("event_date=1999-01-01")),
+            "1999-01-01/.* is no file",
+        ),
+    ],
+    ids=["gone", "changed", "one more", "on another day"],
+)
+def test_a_batch_is_committed_only_if_its_files_are_there_and_no_others(
+    lake: Path, truth: Truth, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], object], message: str
+) -> None:
+    def publish_and_change(opened: Lake, winner: Winner) -> None:
+        publish(opened, winner)
+        change(Path(opened.store.path(winner.outputs[0].key)))
+
+    monkeypatch.setattr(_compact, "publish", publish_and_change)
+    with pytest.raises(RowsNotConserved, match=message):
+        compact(str(lake), now=DAY_2)
+    assert list(read_commits(open_lake(str(lake)).store)) == []
+    assert difference(read_lake(lake), truth) == ""
+
+
+def test_files_of_other_batches_are_nobodys_business(lake: Path) -> None:
+    day = lake / "compacted" / "event_date=2024-05-01"
+    day.mkdir(parents=True)
+    for name in ("0000000002-0001.parquet", ".0000000001-0001.parquet", "00000000010-0001.parquet"):
+        (day / name).write_bytes(b"x")
+    assert compact(str(lake), now=DAY_2).batch == "0000000001"
 
 
 def test_rewriting_touches_nothing_that_a_reader_can_see(lake: Path) -> None:

@@ -340,3 +340,13 @@ def test_a_local_filesystem_given_as_such_is_used(tmp_path: Path) -> None:
     snapshot = full_snapshot(tmp_path)
     given = snapshot_of(raw=snapshot.raw, compacted=snapshot.compacted, filesystem=pafs.LocalFileSystem())
     assert days_of(connect(given)) == days_of(connect(snapshot))
+
+
+def test_a_file_that_was_collected_meanwhile_is_named(tmp_path: Path) -> None:
+    raw = write_raw(tmp_path, [make_row("2024-03-01T12:00:00", source_key="s3://logs/1")], day="2024-03-02")
+    connection = connect(snapshot_of(raw=[raw]))
+    Path(raw.path).unlink()
+    with pytest.raises(QueryError) as caught:
+        run_query(connection, "SELECT count(*), max(source_key) FROM access_logs").read_all()
+    assert str(caught.value).startswith(f"{raw.path}: is gone")
+    assert caught.value.hint == "ask again"

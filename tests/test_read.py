@@ -16,6 +16,7 @@ import pytest
 import requests
 from aws_account import aws_account
 from firehose_conversion import Conversion
+from glue_lakes import make_glue_lake
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from small_lakes import (
@@ -29,6 +30,8 @@ from small_lakes import (
     local_truth,
     log_text,
     make_lake,
+    put_raw,
+    raw_row,
     rows_of,
     text,
     truth_of,
@@ -39,7 +42,7 @@ from etl.catalog import State, access_logs_input
 from etl.compact import compact
 from etl.errors import AccessLakeError, BadParameter, LakeMismatch, LakeNotFound, QueryError, UsageError
 from etl.ingest import ingest
-from etl.lake import create_glue_lake, create_lake, open_lake
+from etl.lake import GLUE_STATE, create_lake, open_lake
 from etl.parse import decode_key
 from etl.query._object_key import decoded_key
 from etl.read import read, read_athena, read_compacted_day, read_pandas, read_unloaded
@@ -206,10 +209,13 @@ def test_an_empty_lake_has_no_rows_and_all_columns(tmp_path: Path) -> None:
         read(str(tmp_path / "nothing"))
 
 
-def test_a_lake_whose_state_glue_keeps_is_refused(tmp_path: Path) -> None:
-    create_glue_lake(str(tmp_path), database="logs")
+def test_a_lake_whose_state_glue_keeps_is_read_as_it_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who opens it without Glue is refused: the files do not show what is committed."""
+    make_glue_lake(str(tmp_path), monkeypatch)
+    put_raw(tmp_path, "a", [raw_row("log", 1)])
+    assert sum(seen(tmp_path).values()) == 1
     with pytest.raises(LakeMismatch):
-        read(str(tmp_path))
+        read(open_lake(str(tmp_path), states=(GLUE_STATE,)))
 
 
 # --- Elsewhere --------------------------------------------------------------------------------------------------------

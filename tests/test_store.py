@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,7 +21,9 @@ from etl.lake import (
     read_commits,
     read_plan,
     read_winner,
+    sweep_scratch,
 )
+from etl.lake._folder_store import FolderStore
 from etl.lake._layout import (
     commit_key,
     plan_key,
@@ -225,3 +228,21 @@ def test_a_failed_write_shows_nothing_and_leaves_nothing(tmp_path: Path, monkeyp
         assert caught.value.retryable
     assert names(store, "meta/") == ["meta/lake.json"]
     assert names(store, "raw/") == []
+
+
+def test_what_killed_runs_left_in_scratch_is_swept_after_a_day(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    yesterday = time.time() - 25 * 3600
+    for name, written in (("old", yesterday), ("new", time.time())):
+        (store.scratch() / name).write_bytes(b"x")
+        spill = store.scratch() / f"compact-{name}" / "parts"
+        spill.mkdir(parents=True)
+        (spill / "1").write_bytes(b"x")
+        for path in (store.scratch() / name, spill / "1", spill.parent, spill):
+            os.utime(path, (written, written))
+    used = store.scratch() / "compact-used"
+    used.mkdir()
+    (used / "part").write_bytes(b"x")
+    os.utime(used, (yesterday, yesterday))
+    sweep_scratch(store)
+    assert sorted(path.name for path in store.scratch().iterdir()) == ["compact-new", "compact-used", "new"]

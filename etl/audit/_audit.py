@@ -9,8 +9,9 @@ from datetime import UTC, date, datetime
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from etl.compact import inspect_inputs
-from etl.lake import Input, Lake, open_lake, read_commits
+from etl.catalog import open_lake
+from etl.compact import inspect_inputs, is_straggler
+from etl.lake import Input, Lake
 from etl.lake._layout import COMPACTED, day_of, name_of, next_batch
 from etl.replay import read_receipts
 
@@ -38,6 +39,7 @@ class _Counts:
     """Raw objects that are readable, or were when they were compacted."""
     replayed: dict[str, int] = field(default_factory=dict)
     """By raw name, how many of its quarantined lines became rows, which count where they are rows."""
+    stragglers: list[str] = field(default_factory=list)
     replays: set[str] = field(default_factory=set)
     """Raw names of replayed rows: those are no log objects."""
 
@@ -80,6 +82,8 @@ class Audit:
     days_beyond_today: tuple[str, ...]
     """Event days later than today: a clock was wrong somewhere, and queries bounded by today miss them."""
     problems: tuple[str, ...]
+    stragglers: tuple[str, ...] = ()
+    """Raw objects that queries do not see until the next compaction, since their day was sealed when they came."""
 
 
 def audit(lake: str, *, now: datetime | None = None) -> Audit:
@@ -100,6 +104,7 @@ def audit(lake: str, *, now: datetime | None = None) -> Audit:
         days=days,
         days_beyond_today=tuple(sorted(day for day in counts.event_days if day > today)),
         problems=tuple(counts.problems),
+        stragglers=tuple(counts.stragglers),
     )
 
 
@@ -138,7 +143,7 @@ def _note_replays(lake: Lake, counts: _Counts) -> None:
 def _count_committed(lake: Lake, counts: _Counts) -> None:
     stored = {item.key: item.size for item in lake.store.list(COMPACTED)}
     last = ""
-    for commit in read_commits(lake.store):
+    for commit in lake.commits():
         if commit.batch != next_batch(last):
             counts.problems.append(f"batch {next_batch(last)}: its commit is missing, batch {commit.batch} has one")
         last = commit.batch
@@ -175,7 +180,9 @@ def _count_committed(lake: Lake, counts: _Counts) -> None:
 
 
 def _count_raw(lake: Lake, counts: _Counts) -> None:
-    readable, unreadable = inspect_inputs(lake.store, lake.uncompacted())
+    waiting, raw_since = lake.uncompacted(), lake.keeper.read().raw_since
+    counts.stragglers += [stored.key for stored in waiting if is_straggler(stored.key, raw_since=raw_since)]
+    readable, unreadable = inspect_inputs(lake.store, waiting)
     for item in readable:
         found = _event_days(lake, item.key)
         counts.add(item).event_days |= found

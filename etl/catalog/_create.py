@@ -6,22 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from etl.catalog._glue import create_database, create_table, get_table, update_table
 from etl.catalog._tables import Json, check_database, check_day, merged_table, table_input
 from etl.catalog._views import (
     EXACT_VIEW,
     VIEW,
-    State,
     access_logs_input,
     exact_input,
     merged_view,
-    read_state,
+    owned_state,
     recipe_input,
 )
 from etl.ddl import RECIPE_VIEW
-from etl.errors import BadParameter, LakeUnusable, first_line
-from etl.lake import create_glue_lake
+from etl.errors import BadParameter, LakeUnusable
+from etl.lake import State, create_glue_lake
 from etl.schema import COMPACTED_TABLE
 
 if TYPE_CHECKING:
@@ -69,11 +67,11 @@ def create_catalog(glue: GlueClient, *, database: str, recipe_database: str, lak
     check_day("first day", first_day)
     entries = _entries(database, recipe_database, lake_uri.rstrip("/"), first_day)
     for entry in entries:
-        live = _get(glue, entry)
+        live = get_table(glue, entry.database, entry.name)
         if live is not None:
             entry.merged(live)
     create_glue_lake(lake_uri, database=database)
-    _create_database(glue, recipe_database)
+    create_database(glue, recipe_database)
     outcomes = [(_bring_up(glue, entry), str(entry)) for entry in entries]
     created, updated, unchanged = (
         tuple(name for outcome, name in outcomes if outcome == each) for each in ("created", "updated", "unchanged")
@@ -90,8 +88,8 @@ def _entries(database: str, recipe_database: str, lake_uri: str, first_day: str)
     first = access_logs_input(State("", first_day), database=database, lake_uri=lake_uri)
 
     def renewed(live: Json) -> dict[str, Any] | None:
-        merged_view(live, first)  # refuses what is not ours, before its state is asked for
-        return merged_view(live, access_logs_input(read_state(live), database=database, lake_uri=lake_uri))
+        state = owned_state(live, lake_uri=lake_uri)
+        return merged_view(live, access_logs_input(state, database=database, lake_uri=lake_uri))
 
     return [
         _Entry(database, COMPACTED_TABLE.name, compacted, lambda live: merged_table(live, compacted)),
@@ -102,62 +100,16 @@ def _entries(database: str, recipe_database: str, lake_uri: str, first_day: str)
 
 
 def _bring_up(glue: GlueClient, entry: _Entry) -> str:
+    """What became of it. What a rival has done in between, another run of this or a compaction, is read again."""
     for _ in range(_RACE_TRIES):
-        live = _get(glue, entry)
-        try:
-            if live is None:
-                glue.create_table(DatabaseName=entry.database, TableInput=entry.new)  # type: ignore[arg-type]
+        live = get_table(glue, entry.database, entry.name)
+        if live is None:
+            if create_table(glue, entry.database, entry.new):
                 return "created"
-            merged = entry.merged(live)
-            if merged is None:
-                return "unchanged"
-            glue.update_table(
-                DatabaseName=entry.database,
-                TableInput=merged,  # type: ignore[arg-type]
-                VersionId=live["VersionId"],
-                SkipArchive=True,
-            )
+            continue
+        merged = entry.merged(live)
+        if merged is None:
+            return "unchanged"
+        if update_table(glue, entry.database, merged, version=live["VersionId"]):
             return "updated"
-        except ClientError as error:
-            # Somebody was faster: a rival that made it, or a compaction that committed. What they wrote is read again.
-            if _code(error) not in ("AlreadyExistsException", "ConcurrentModificationException"):
-                raise _unusable(entry, error) from error
-        except BotoCoreError as error:
-            raise _unusable(entry, error) from error
     raise LakeUnusable(str(entry), f"was changed by others {_RACE_TRIES} times in a row", hint="try again")
-
-
-def _get(glue: GlueClient, entry: _Entry) -> Json | None:
-    try:
-        live = glue.get_table(DatabaseName=entry.database, Name=entry.name)["Table"]
-    except ClientError as error:
-        if _code(error) == "EntityNotFoundException":
-            return None
-        raise _unusable(entry, error) from error
-    except BotoCoreError as error:
-        raise _unusable(entry, error) from error
-    return dict(live)
-
-
-def _create_database(glue: GlueClient, name: str) -> None:
-    """Glue has no `default` until somebody has used it."""
-    try:
-        try:
-            glue.get_database(Name=name)
-        except ClientError as error:
-            if _code(error) != "EntityNotFoundException":
-                raise
-            glue.create_database(DatabaseInput={"Name": name})
-    except ClientError as error:
-        if _code(error) != "AlreadyExistsException":
-            raise LakeUnusable(name, first_line(error)) from error
-    except BotoCoreError as error:
-        raise LakeUnusable(name, first_line(error)) from error
-
-
-def _unusable(entry: _Entry, error: BaseException) -> LakeUnusable:
-    return LakeUnusable(str(entry), first_line(error))
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response["Error"]["Code"])

@@ -130,8 +130,8 @@ def table_differences(live: Json, expected: Json) -> list[str]:
 
 
 def as_input(live: Json) -> dict[str, Any]:
-    """A table as `GetTable` gives it, as `UpdateTable` takes it: all of it that can be kept."""
-    return {key: live[key] for key in _TABLE_INPUT if key in live}
+    """A table as `GetTable` gives it, as `UpdateTable` takes it: all of it that can be kept, but no text that is empty."""
+    return {key: live[key] for key in _TABLE_INPUT if live.get(key, "") != ""}
 
 
 def _with_new_columns(name: str, found: Sequence[Json], wanted: Sequence[Json]) -> list[dict[str, Any]]:

@@ -10,12 +10,13 @@ import base64
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Final
 
 from etl.catalog._tables import Json, as_input
 from etl.ddl import RECIPE_VIEW, access_logs_exact_sql, access_logs_sql, recipe_view_sql
 from etl.errors import LakeMismatch
+from etl.lake import State
 from etl.schema import BATCH_ID, EVENT_DATE, RAW_TABLE_FIELDS, RECIPE_COLUMNS
 
 VIEW: Final = "access_logs"
@@ -32,14 +33,6 @@ _PRESTO: Final = {"string": "varchar", "int": "integer", "bigint": "bigint", "ti
 _COLUMNS: Final = tuple(
     (field.name, field.kind.hive, field.comment) for field in (*RAW_TABLE_FIELDS, EVENT_DATE, BATCH_ID)
 )
-
-
-@dataclass(frozen=True)
-class State:
-    """What readers see: committed batches up to `batch`, and raw days from `raw_since` on."""
-
-    batch: str
-    raw_since: str
 
 
 def access_logs_input(state: State, *, database: str, lake_uri: str) -> dict[str, Any]:
@@ -82,21 +75,30 @@ def read_state(live: Json) -> State:
     )
 
 
+def owned_state(live: Json, *, lake_uri: str) -> State:
+    """The state of this lake in a live `access_logs`; raises `LakeMismatch` if it is not this lake's view or stores none."""
+    _check_owner(live, VIEW, lake_uri)
+    return read_state(live)
+
+
 def merged_view(live: Json, expected: Json) -> dict[str, Any] | None:
     """What to update the live view to; None if it is as expected already.
 
     Raises `LakeMismatch` for a table, and for a view that this lake has not made.
     """
-    name = expected["Name"]
-    if live.get("TableType") != "VIRTUAL_VIEW":
-        raise LakeMismatch(name, "is a table, not a view", hint="drop it or choose another database")
-    owner = live.get("Parameters", {}).get(_LAKE)
-    if owner != expected["Parameters"][_LAKE]:
-        of = f"a view of the lake {owner}" if owner else "a view that accesslake has not made"
-        raise LakeMismatch(name, f"is {of}", hint="drop it or choose another database")
+    _check_owner(live, expected["Name"], expected["Parameters"][_LAKE])
     if not view_differences(live, expected):
         return None
     return {**as_input(live), **expected, "Parameters": {**live.get("Parameters", {}), **expected["Parameters"]}}
+
+
+def _check_owner(live: Json, name: str, lake_uri: str) -> None:
+    if live.get("TableType") != "VIRTUAL_VIEW":
+        raise LakeMismatch(name, "is a table, not a view", hint="drop it or choose another database")
+    owner = live.get("Parameters", {}).get(_LAKE)
+    if owner != lake_uri:
+        of = f"a view of the lake {owner}" if owner else "a view that accesslake has not made"
+        raise LakeMismatch(name, f"is {of}", hint="drop it or choose another database")
 
 
 def view_differences(live: Json, expected: Json) -> list[str]:

@@ -34,4 +34,9 @@ def audit(lake: str, as_json: bool) -> int:
         print_message(f"accesslake: {problem}")
     if found.days_beyond_today:
         print_message(f"accesslake: events later than today: {', '.join(found.days_beyond_today[:5])}")
+    if found.stragglers:
+        print_message(
+            f"accesslake: {len(found.stragglers):,} raw objects came into days that were sealed; queries see them after the next "
+            "compaction"
+        )
     return 0 if found.ok else 1

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 
 import click
 
-from etl.cli._output import json_option, print_json, print_message
-from etl.compact import DEFAULT_TARGET_BYTES
+from etl.cli._output import json_option, print_errors, print_json, print_message
+from etl.compact import DEFAULT_GRACE, DEFAULT_SEAL_DELAY, DEFAULT_TARGET_BYTES
 from etl.compact import compact as compact_lake
 
 
@@ -20,15 +21,38 @@ from etl.compact import compact as compact_lake
     show_default=True,
     help="Size of a compacted file, in MiB.",
 )
+@click.option(
+    "--grace",
+    type=click.IntRange(0, 3650),
+    default=DEFAULT_GRACE.days,
+    show_default=True,
+    help="Days that raw files are kept after their commit. With 0, a query that is running may find that they are gone.",
+)
+@click.option(
+    "--seal-delay",
+    type=click.IntRange(0, 24 * 365),
+    default=DEFAULT_SEAL_DELAY // timedelta(hours=1),
+    show_default=True,
+    help="Hours after the end of a day of arrival until its raw files are rewritten. Only where Glue keeps the lake's state.",
+)
+@click.option("--now", type=click.DateTime(["%Y-%m-%dT%H:%M:%S"]), hidden=True, help="The time to go by, in UTC.")
 @json_option
-def compact(lake: str, target_size: int, as_json: bool) -> int:
+def compact(lake: str, target_size: int, grace: int, seal_delay: int, now: datetime | None, as_json: bool) -> int:
     """Rewrite raw files into few large sorted ones by event day, each row once.
 
-    Readers see the lake as it was or as it will be, nothing between; it may be run at any time, by anybody, twice.
+    Readers see the lake as it was or as it will be, nothing between; it may be run at any time, by anybody, twice. Exit code 1 if
+    a raw file cannot be read.
     """
-    done = compact_lake(lake, target_bytes=target_size << 20)
+    done = compact_lake(
+        lake,
+        target_bytes=target_size << 20,
+        grace=timedelta(days=grace),
+        seal_delay=timedelta(hours=seal_delay),
+        now=now and now.replace(tzinfo=UTC),
+    )
     for key in done.left_out:
         print_message(f"accesslake: {key}: cannot be read and is left out of batch {done.batch}; it stays where it is")
+    print_errors(f"{key}: came after its day was sealed, and is in batch {done.batch} now" for key in done.stragglers)
     if as_json:
         print_json(asdict(done))
     elif done.batch is None:

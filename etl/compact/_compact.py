@@ -1,26 +1,42 @@
 """Compaction, step by step; each step may be repeated by anybody, and only the last one shows.
 
 Read state, plan (create-once), rewrite into an attempt of one's own, verify, elect (create-once), publish (create-once),
-commit (create-once), collect. A run that finds a step done by another, or by itself before a crash, adopts it.
+commit (create-once in files, compare-and-swap in Glue), collect. A run that finds a step done by another, or by itself before a
+crash, adopts it.
 """
 
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from etl.catalog import open_lake
 from etl.compact._inspect import inspect_inputs
-from etl.compact._plan import plan_batch
+from etl.compact._plan import choose_objects, plan_batch
 from etl.compact._rewrite import DEFAULT_TARGET_BYTES, rewrite
 from etl.compact._verify import verify
-from etl.errors import ObjectNotFound, RowsNotConserved
-from etl.lake import Commit, Lake, Plan, Winner, create_record, open_lake, read_commits, read_plan, read_winner
-from etl.lake._layout import STAGING, commit_key, next_batch, plan_key, staged_key, winner_key
+from etl.errors import LakeError, ObjectNotFound, RowsNotConserved
+from etl.lake import Lake, Plan, State, Winner, commit_of, create_record, read_plan, read_winner, sweep_scratch
+from etl.lake._layout import (
+    COMPACTED,
+    RAW,
+    STAGING,
+    commit_key,
+    day_of,
+    is_of_batch,
+    next_batch,
+    plan_key,
+    staged_key,
+    winner_key,
+)
 
 DEFAULT_GRACE: Final = timedelta(days=7)
 """How long raw objects outlive their commit: longer than any query that may still read them."""
+DEFAULT_SEAL_DELAY: Final = timedelta(hours=26)
+"""How long after its end a raw day may still get objects: Firehose tries for 24 hours
+(https://docs.aws.amazon.com/firehose/latest/dev/retry.html)."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +53,8 @@ class Compacted:
     """Raw objects that could not be read: kept, and hidden from readers."""
     collected: int
     """Raw objects of earlier batches that were deleted."""
+    stragglers: tuple[str, ...] = ()
+    """Raw objects that came after their day was sealed, hidden from queries until now. Only where Glue keeps the state."""
 
 
 def compact(
@@ -44,25 +62,28 @@ def compact(
     *,
     target_bytes: int = DEFAULT_TARGET_BYTES,
     grace: timedelta = DEFAULT_GRACE,
+    seal_delay: timedelta = DEFAULT_SEAL_DELAY,
     now: datetime | None = None,
 ) -> Compacted:
-    """Rewrite every raw object that no committed batch holds into large sorted files by event day.
+    """Rewrite raw objects that no committed batch holds into large sorted files by event day.
 
-    Readers see the old state or the new one, nothing between. Raises `RowsNotConserved` before anything is published.
+    Readers see the old state or the new one, nothing between. Where Glue keeps the state, queries see raw/ by day, and only days
+    that ended at least `seal_delay` ago are rewritten; everywhere else all of raw/ is. `now` is the clock's by default. Raises
+    `RowsNotConserved` before anything is committed, `LakeUnusable` for trouble after which the next run goes on.
     """
     opened = open_lake(lake)
-    moment = now or datetime.now(UTC)
-    plan = read_or_create_plan(opened)
+    sweep_scratch(opened.store)
+    plan = read_or_create_plan(opened, now=now, seal_delay=seal_delay)
     if plan is None:
-        return Compacted(None, 0, 0, 0, 0, 0, (), collect(opened, now=moment, grace=grace))
-    winner = _elected(opened, plan)
-    if winner is None:
-        attempt = rewrite(opened, plan, attempt=uuid.uuid4().hex, target_bytes=target_bytes)
-        verify(opened, plan, attempt)
-        winner = elect(opened, attempt)
-    publish(opened, winner)
-    commit(opened, plan, winner, now=moment)
-    collected = collect(opened, now=moment, grace=grace)
+        return Compacted(None, 0, 0, 0, 0, 0, (), collect(opened, now=_moment(now), grace=grace))
+    try:
+        winner = _carry_out(opened, plan, target_bytes=target_bytes, now=now)
+    except LakeError:
+        # An equal run may have been first, committed and tidied up what this one was still working with.
+        if opened.keeper.read().batch < plan.batch:
+            raise
+        winner = read_winner(opened.store, plan.batch)
+    collected = collect(opened, now=_moment(now), grace=grace)
     return Compacted(
         plan.batch,
         winner.rows + winner.duplicates,
@@ -72,20 +93,44 @@ def compact(
         sum(output.size for output in winner.outputs),
         tuple(sorted([*(item.key for item in plan.left_out), *winner.left_out])),
         collected,
+        plan.stragglers,
     )
 
 
-def read_or_create_plan(lake: Lake) -> Plan | None:
-    """The plan of the next batch: one that is there already, or a new one of all raw objects in no committed plan."""
-    last = ""
-    for found in read_commits(lake.store):
-        last = found.batch
-    batch = next_batch(last)
+def _carry_out(lake: Lake, plan: Plan, *, target_bytes: int, now: datetime | None) -> Winner:
+    winner = _elected(lake, plan)
+    if winner is None:
+        attempt = rewrite(lake, plan, attempt=uuid.uuid4().hex, target_bytes=target_bytes)
+        verify(lake, plan, attempt)
+        winner = elect(lake, attempt)
+    publish(lake, winner)
+    check_published(lake, winner)
+    commit(lake, plan, winner, now=now)
+    return winner
+
+
+def _moment(now: datetime | None) -> datetime:
+    return now or datetime.now(UTC)
+
+
+def read_or_create_plan(
+    lake: Lake, *, now: datetime | None = None, seal_delay: timedelta = DEFAULT_SEAL_DELAY
+) -> Plan | None:
+    """The plan of the next batch: one that is there already, whatever the time is now, or a new one of what may be taken now."""
+    state = lake.keeper.read()
+    batch = next_batch(state.batch)
     try:
         return read_plan(lake.store, batch)
     except ObjectNotFound:
-        readable, unreadable = inspect_inputs(lake.store, lake.uncompacted())
-        plan = plan_batch(last_batch=last, readable=readable, unreadable=unreadable)
+        chosen = choose_objects(lake.uncompacted(), raw_since=state.raw_since, now=_moment(now), seal_delay=seal_delay)
+        readable, unreadable = inspect_inputs(lake.store, chosen.objects)
+        plan = plan_batch(
+            last_batch=state.batch,
+            readable=readable,
+            unreadable=unreadable,
+            raw_since=chosen.raw_since,
+            stragglers=chosen.stragglers,
+        )
         if plan is not None and not create_record(lake.store, plan_key(batch), plan):
             return read_plan(lake.store, batch)
         return plan
@@ -107,7 +152,7 @@ def elect(lake: Lake, attempt: Winner) -> Winner:
 
 def publish(lake: Lake, winner: Winner) -> None:
     """Give the winner's files their final names. Raises `RowsNotConserved` if a name holds something else."""
-    present = {stored.key: stored.size for stored in lake.store.list("compacted/")}
+    present = {stored.key: stored.size for stored in lake.store.list(COMPACTED)}
     for output in winner.outputs:
         if output.key not in present:
             lake.store.copy(staged_key(winner.batch, winner.attempt, output.key), output.key)
@@ -115,20 +160,41 @@ def publish(lake: Lake, winner: Winner) -> None:
             raise RowsNotConserved(output.key, "exists with another size than the elected file")
 
 
-def commit(lake: Lake, plan: Plan, winner: Winner, *, now: datetime) -> None:
-    """Make the batch visible: one object, created once. If it exists, an equal run was first."""
-    inputs = tuple(item for item in plan.inputs if item.key not in winner.left_out)
-    left_out = (*plan.left_out, *(item for item in plan.inputs if item.key in winner.left_out))
-    record = Commit(plan.batch, inputs, left_out, winner.outputs, winner.folded, now.astimezone(UTC).isoformat())
+def check_published(lake: Lake, winner: Winner) -> None:
+    """Hold the batch's final names against its winner. Raises `RowsNotConserved` unless exactly its files are there."""
+    wanted = {output.key: output.size for output in winner.outputs}
+    found = {stored.key: stored.size for stored in lake.store.list(COMPACTED) if is_of_batch(stored.key, winner.batch)}
+    for key in sorted(wanted.keys() | found.keys()):
+        if key not in found:
+            raise RowsNotConserved(key, f"is missing, batch {winner.batch} was not committed")
+        if wanted.get(key) != found[key]:
+            raise RowsNotConserved(key, f"is no file of batch {winner.batch}, which was not committed")
+
+
+def commit(lake: Lake, plan: Plan, winner: Winner, *, now: datetime | None = None) -> None:
+    """Make the batch visible, in one step. If it is visible already, an equal run was first.
+
+    Where Glue keeps the state that step is the change of the view, and the record is a journal, written after it: the time in it
+    is never before the commit, so raw objects are never deleted too early.
+    """
+    days = {day_of(output.key) for output in winner.outputs}
+    lake.keeper.advance(State(plan.batch, plan.raw_since), event_days=days)
+    record = commit_of(plan, winner, committed_at=_iso(_moment(now)))
     create_record(lake.store, commit_key(plan.batch), record)
 
 
 def collect(lake: Lake, *, now: datetime, grace: timedelta) -> int:
-    """Delete raw objects whose batch was committed at least `grace` ago, and what its attempts left in staging."""
+    """Delete raw objects whose batch was committed at least `grace` ago, and what its attempts left in staging.
+
+    A batch whose run ended before it wrote its record gets one now: its grace starts late rather than early.
+    """
     deleted = 0
-    present = {stored.key for stored in lake.store.list("raw/")}
-    for found in read_commits(lake.store):
-        if now - datetime.fromisoformat(found.committed_at) < grace:
+    present = {stored.key for stored in lake.store.list(RAW)}
+    for found in lake.commits():
+        committed_at = found.committed_at or _iso(now)
+        if not found.committed_at:
+            create_record(lake.store, commit_key(found.batch), replace(found, committed_at=committed_at))
+        if now - datetime.fromisoformat(committed_at) < grace:
             continue
         for item in found.inputs:
             if item.key in present:
@@ -137,3 +203,7 @@ def collect(lake: Lake, *, now: datetime, grace: timedelta) -> int:
         for staged in list(lake.store.list(f"{STAGING}{found.batch}/")):
             lake.store.delete(staged.key)
     return deleted
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat()

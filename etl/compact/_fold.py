@@ -5,7 +5,7 @@ that was written over: both stay.) S3 itself also delivers a line in two log obj
 objects; a line that stands twice in one object is two requests. So what was delivered again goes first; the equal rows that are
 left are numbered within their object, and of rows that are equal and have the same number the first object's is kept
 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerLogs.html#LogDeliveryBestEffort: "might even be delivered
-twice"). Equality is of all fields, never of a hash alone: the hash only finds the few rows worth comparing.
+twice"). Equality is of all fields, never of a hash alone: a hash of some columns only finds the few rows worth comparing.
 
 A row of the table `input` is told from all others by its place, (raw_object, file_row): one raw object may hold a row twice, for
 Firehose delivers at least once.
@@ -20,15 +20,21 @@ from etl.schema import WIRE_FIELDS
 CONTENT: Final = ", ".join([*(field.name for field in WIRE_FIELDS), "extra_fields", "raw_line"])
 """The columns that make two rows the same line; bytes that are not UTF-8 show in `raw_line` alone."""
 
-SUSPECTS_SQL: Final = f"""
-CREATE OR REPLACE TEMP TABLE suspects AS
-WITH hashed AS (SELECT *, hash({CONTENT}) AS content_hash FROM input),
-     repeated AS (SELECT content_hash FROM hashed GROUP BY content_hash HAVING count(*) > 1)
-SELECT * FROM hashed WHERE content_hash IN (SELECT content_hash FROM repeated)
+_CLUE: Final = "hash(request_time, request_id, operation, key_name, version_id)"
+
+REPEATED_SQL: Final = f"""
+CREATE TEMP TABLE repeated AS SELECT {_CLUE} AS clue FROM input GROUP BY ALL HAVING count(*) > 1
 """
+"""Clues that more than one row gives; of most rows nothing but these five columns is read."""
+
+SUSPECTS_SQL: Final = f"""
+CREATE TEMP TABLE suspects AS
+SELECT {CONTENT}, source_key, line_no, raw_object, file_row FROM input WHERE {_CLUE} IN (FROM repeated)
+"""
+"""All rows that may be equal to another one."""
 
 REDELIVERED_SQL: Final = f"""
-CREATE OR REPLACE TEMP TABLE folded AS
+CREATE TEMP TABLE folded AS
 SELECT raw_object, file_row FROM (
     SELECT raw_object, file_row,
         row_number() OVER (PARTITION BY {CONTENT}, source_key, line_no ORDER BY raw_object, file_row) AS delivery

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -16,15 +17,16 @@ from etl.schema import BATCH_ID, COMPACTED_SCHEMA
 ROWS_PER_GROUP: Final = 100_000
 BYTES_PER_GROUP: Final = 1 << 27
 """Bytes held before they are written: a client chooses how long its lines are."""
-_DICTIONARY: Final = [
-    name
-    for name in COMPACTED_SCHEMA.names
-    if name not in ("request_id", "host_id", "request_time", "line_no", "bytes_sent_size", "object_size")
-]
+_RANDOM: Final = frozenset(("request_id", "host_id", "version_id", "request_time"))
+"""Columns for which a dictionary is larger than the values (docs/adr/0010-layout-of-compacted-files.md)."""
+_DICTIONARY: Final = [name for name in COMPACTED_SCHEMA.names if name not in _RANDOM]
 
 
 class Outputs:
-    """Takes batches of rows, sorted by event day first, and puts finished files into the attempt's folder of staging."""
+    """Takes batches of rows, sorted by event day first, and puts finished files into the attempt's folder of staging.
+
+    One row group is written by a thread while the next is collected: two are in memory at most.
+    """
 
     def __init__(self, lake: Lake, batch: str, attempt: str, scratch: Path, target_bytes: int) -> None:
         self._lake, self._batch, self._attempt = lake, batch, attempt
@@ -35,17 +37,27 @@ class Outputs:
         self._writer: pq.ParquetWriter | None = None
         self._file = scratch / "output"
         self._file_rows = 0
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._writing: Future[None] | None = None
         self._numbers: dict[str, int] = {}
         self._written: list[Output] = []
 
+    def __enter__(self) -> Outputs:
+        """The outputs themselves: leaving ends their thread."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wait for what is being written, whether it counts or not: its folder may go next."""
+        self._thread.shutdown()
+
     def add(self, batch: pa.RecordBatch) -> None:
         """Take the next rows in order."""
-        days = batch.column(batch.num_columns - 1)
+        days = batch.column("event_date")
         start = 0
         while start < batch.num_rows:
             day = days[start].as_py()
             rows = pc.index(pc.not_equal(days.slice(start), day), True).as_py()
-            rows = batch.num_rows - start if rows < 0 else rows
+            rows = min(batch.num_rows - start if rows < 0 else rows, ROWS_PER_GROUP - self._rows)
             if day != self._day:
                 self._close()
                 self._day = day
@@ -54,8 +66,6 @@ class Outputs:
             self._bytes += self._pending[-1].nbytes
             if self._rows >= ROWS_PER_GROUP or self._bytes >= BYTES_PER_GROUP:
                 self._flush()
-                if self._file.stat().st_size >= self._target_bytes:
-                    self._close()
             start += rows
 
     def finish(self) -> tuple[Output, ...]:
@@ -64,11 +74,12 @@ class Outputs:
         return tuple(self._written)
 
     def _flush(self) -> None:
+        """Have the rows that are collected written, to a new file if this one is large enough."""
         if not self._rows:
             return
-        table = pa.Table.from_batches(self._pending).drop_columns("event_date")
-        batch_ids = pa.repeat(pa.scalar(self._batch), table.num_rows)
-        table = table.append_column(BATCH_ID.name, batch_ids).cast(COMPACTED_SCHEMA)
+        self._wait()
+        if self._writer is not None and self._file.stat().st_size >= self._target_bytes:
+            self._finish_file()
         if self._writer is None:
             self._writer = pq.ParquetWriter(
                 self._file,
@@ -78,14 +89,29 @@ class Outputs:
                 use_dictionary=_DICTIONARY,
                 store_schema=False,
             )
-        self._writer.write_table(table, row_group_size=self._rows)
+        self._writing = self._thread.submit(self._write, self._writer, self._pending)
         self._file_rows += self._rows
         self._pending, self._rows, self._bytes = [], 0, 0
 
+    def _write(self, writer: pq.ParquetWriter, batches: list[pa.RecordBatch]) -> None:
+        table = pa.Table.from_batches(batches).drop_columns("event_date")
+        batch_ids = pa.repeat(pa.scalar(self._batch), table.num_rows)
+        table = table.append_column(BATCH_ID.name, batch_ids).cast(COMPACTED_SCHEMA)
+        writer.write_table(table, row_group_size=table.num_rows)
+
+    def _wait(self) -> None:
+        if self._writing is not None:
+            self._writing.result()
+            self._writing = None
+
     def _close(self) -> None:
         self._flush()
-        if self._writer is None:
-            return
+        self._wait()
+        if self._writer is not None:
+            self._finish_file()
+
+    def _finish_file(self) -> None:
+        assert self._writer is not None
         self._writer.close()
         self._writer = None
         number = self._numbers[self._day] = self._numbers.get(self._day, 0) + 1

@@ -1,4 +1,4 @@
-"""The rewriting step on one machine: DuckDB folds and sorts, spilling to disk, pyarrow writes."""
+"""The rewriting step on one machine: DuckDB reads and folds, `_sort` sorts on the disk, pyarrow writes."""
 
 from __future__ import annotations
 
@@ -10,32 +10,55 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from etl.compact._fold import CONTENT, COPIES_SQL, FOLDED_BEFORE_SQL, KEPT_SQL, REDELIVERED_SQL, SUSPECTS_SQL
+from etl.compact._fold import (
+    CONTENT,
+    COPIES_SQL,
+    FOLDED_BEFORE_SQL,
+    KEPT_SQL,
+    REDELIVERED_SQL,
+    REPEATED_SQL,
+    SUSPECTS_SQL,
+)
 from etl.compact._inspect import is_intact
+from etl.compact._left_out import restore_left_out
 from etl.compact._outputs import Outputs
+from etl.compact._sort import BYTES_PER_PART, PLACE, SORT_KEY, Parts, choose_bounds, ints_of
 from etl.errors import LakeUnusable, ObjectNotFound, RowsNotConserved, first_line
-from etl.lake import Input, Lake, Plan, Winner, read_commits
+from etl.lake import Input, Lake, Plan, Winner
 from etl.lake._layout import day_of
 from etl.schema import BATCH_ID, COMPACTED_FIELDS
 
 DEFAULT_TARGET_BYTES: Final = 256 << 20
-_ROWS_PER_BATCH: Final = 20_000
-_MEMORY_LIMIT: Final = "1GB"
+_ROWS_PER_BATCH: Final = 40_000
+_MEMORY_LIMIT: Final = "512MB"
 _NAMES: Final = tuple(field.name for field in COMPACTED_FIELDS if field is not BATCH_ID)
-_COLUMNS: Final = ", ".join(_NAMES)
-_ORDER: Final = "event_date, bucket_name, operation, key_name, request_time, source_key, line_no, raw_object, file_row"
+_SAMPLED_ROWS: Final = 500_000
+_NONE: Final = np.empty(0, np.int64)
+
+_OBJECTS_SQL: Final = """
+CREATE TEMP TABLE objects AS
+SELECT raw_object, source_key, event_date, count(event_date) AS dated FROM input GROUP BY ALL
+"""
+_GROUPS_SQL: Final = """
+CREATE TEMP TABLE sort_groups AS
+SELECT *, row_number() OVER (ORDER BY event_date, bucket, verb) - 1 AS sort_group
+FROM (SELECT DISTINCT event_date, coalesce(bucket_name, '') AS bucket, coalesce(operation, '') AS verb FROM input)
+"""
+_LONG: Final = ("key_name", "key_name", "request_uri", "referer", "user_agent", "extra_fields", "raw_line")
+_WEIGHT: Final = " + ".join(["400", *(f"coalesce(strlen({name}), 0)" for name in _LONG)])
 
 
 def rewrite(lake: Lake, plan: Plan, *, attempt: str, target_bytes: int = DEFAULT_TARGET_BYTES) -> Winner:
     """Write the plan's rows, each once, by event day and sorted, into the attempt's own folder of staging.
 
     Touches nothing that a reader can see. The order is total, so equal inputs give equal files. Memory is bounded: DuckDB has
-    a limit and spills, the writer holds one row group. An input that turns out to be damaged is left out and named: a plan
-    stands once it is made, and one bad object must not hold up all that follow. Raises `LakeUnusable`.
+    a limit and spills, sorting holds a part of the rows, the writer two row groups. An input that turns out to be damaged is
+    left out and named: a plan stands once it is made, and one bad object must not hold up all that follow. Raises `LakeUnusable`.
     """
     inputs = plan.inputs
     left_out: tuple[str, ...] = ()
@@ -60,21 +83,32 @@ def _rewrite(lake: Lake, batch: str, inputs: tuple[Input, ...], attempt: str, ta
             files = {str(lake.store.fetch(item.key, scratch)): item.key for item in inputs}
             with _connect(scratch) as connection:
                 connection.execute(_input_sql(connection, files))
+                connection.execute(_OBJECTS_SQL)
                 _check_inputs(connection, dict(zip(files, inputs, strict=True)))
                 folded = _fold(lake, batch, connection, files, scratch)
-                kept = connection.sql(f"SELECT {_COLUMNS}, event_date FROM ({KEPT_SQL}) ORDER BY {_ORDER}")
-                outputs = Outputs(lake, batch, attempt, scratch, target_bytes)
-                for rows in kept.to_arrow_reader(_ROWS_PER_BATCH):
-                    outputs.add(rows)
+                parts = _sort(connection, sum(item.rows for item in inputs), scratch)
+            _drop_copies(files, scratch)
+            with Outputs(lake, batch, attempt, scratch, target_bytes) as outputs:
+                for part in parts.read_sorted():
+                    rows = restore_left_out(part)
+                    for start in range(0, rows.num_rows, _ROWS_PER_BATCH):
+                        outputs.add(rows.slice(start, _ROWS_PER_BATCH))
                 return Winner(batch, attempt, outputs.finish(), folded)
     except (OSError, pa.ArrowInvalid) as error:
         reason = getattr(error, "strerror", None) or first_line(error)
         raise LakeUnusable(lake.uri, f"compaction failed: {reason}") from error
 
 
+def _drop_copies(files: Iterable[str], scratch: Path) -> None:
+    """Make room: what was fetched from a bucket is in the parts now."""
+    for file in map(Path, files):
+        if file.is_relative_to(scratch):
+            file.unlink()
+
+
 def _check_inputs(connection: duckdb.DuckDBPyConnection, items: Mapping[str, Input]) -> None:
     """Raise `RowsNotConserved` if an input does not hold the rows that were planned, each with a time."""
-    counted = connection.execute("SELECT raw_object, count(event_date) FROM input GROUP BY ALL").fetchall()
+    counted = connection.execute("SELECT raw_object, sum(dated) FROM objects GROUP BY ALL").fetchall()
     dated = dict(counted)
     for file, item in items.items():
         if dated.get(file, 0) != item.rows:
@@ -85,8 +119,8 @@ def _fold(
     lake: Lake, batch: str, connection: duckdb.DuckDBPyConnection, files: Mapping[str, str], scratch: Path
 ) -> dict[str, int]:
     """Find the rows to drop; how many they are, by the day their raw object arrived."""
-    connection.execute(SUSPECTS_SQL)
-    connection.execute(REDELIVERED_SQL)
+    for statement in (REPEATED_SQL, SUSPECTS_SQL, REDELIVERED_SQL):
+        connection.execute(statement)
     _fold_committed(lake, batch, connection, scratch)
     connection.execute(COPIES_SQL)
     folded: dict[str, int] = {}
@@ -94,6 +128,44 @@ def _fold(
         day = day_of(files[file])
         folded[day] = folded.get(day, 0) + rows
     return folded
+
+
+def _sort(connection: duckdb.DuckDBPyConnection, rows: int, scratch: Path) -> Parts:
+    """Deal the rows that are kept out to parts of about equal size."""
+    connection.execute(_GROUPS_SQL)
+    every = rows // _SAMPLED_ROWS + 1
+    sample = f"SELECT {SORT_KEY}, ({_WEIGHT}) * {every} AS weight FROM ({_keyed_sql()}) WHERE {PLACE} % {every} = 0"
+    found = connection.sql(sample).to_arrow_table()
+    keys, weights = (np.concatenate([_NONE, *map(ints_of, column.chunks)]) for column in found.columns)
+    parts = Parts(scratch / "parts", choose_bounds(keys, weights, target=BYTES_PER_PART))
+    names = ", ".join([*_NAMES, "event_date", SORT_KEY, PLACE])
+    reader = connection.sql(f"SELECT {names} FROM ({_keyed_sql()})").to_arrow_reader(_ROWS_PER_BATCH)
+    while (batch := _next_batch(reader)) is not None:
+        parts.add(batch)
+    return parts
+
+
+def _keyed_sql() -> str:
+    """The rows that are kept, with one integer for event day, bucket, operation and time, and one for where they lie.
+
+    docs/adr/0010-layout-of-compacted-files.md has what other orders give.
+    """
+    return f"""
+        SELECT kept.* EXCLUDE (raw_object, file_no, file_row),
+            sort_group * 86_400_000 + epoch_ms(request_time) % 86_400_000 AS {SORT_KEY},
+            ((file_no << 32) + file_row)::BIGINT AS {PLACE}
+        FROM ({KEPT_SQL}) AS kept JOIN sort_groups AS grouped
+        ON kept.event_date = grouped.event_date
+            AND coalesce(bucket_name, '') = bucket AND coalesce(operation, '') = verb
+    """
+
+
+def _next_batch(reader: pa.RecordBatchReader) -> pa.RecordBatch | None:
+    """DuckDB's next rows. Raises `duckdb.Error` as a statement would: through Arrow, its errors come as those of a disk."""
+    try:
+        return next(reader, None)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise duckdb.Error(str(error)) from error
 
 
 def _connect(scratch: Path) -> duckdb.DuckDBPyConnection:
@@ -120,7 +192,7 @@ def _input_sql(connection: duckdb.DuckDBPyConnection, files: Iterable[str]) -> s
     columns = ", ".join(f"{value} AS {name}" for name, value in values.items())
     return (
         f"CREATE TEMP VIEW input AS SELECT {columns}, strftime(request_time, '%Y-%m-%d') AS event_date, "
-        f"filename AS raw_object, file_row_number AS file_row FROM {source}"
+        f"filename AS raw_object, file_index AS file_no, file_row_number AS file_row FROM {source}"
     )
 
 
@@ -132,11 +204,11 @@ def _read_parquet(files: Iterable[str]) -> str:
 
 def _fold_committed(lake: Lake, batch: str, connection: duckdb.DuckDBPyConnection, scratch: Path) -> None:
     """Fold rows whose log object was compacted before: only files of touched days, and only if an object comes again."""
-    days = {day for (day,) in connection.execute("SELECT DISTINCT event_date FROM input").fetchall()}
-    log_objects = pa.array([key for (key,) in connection.execute("SELECT DISTINCT source_key FROM input").fetchall()])
+    days = {day for (day,) in connection.execute("SELECT DISTINCT event_date FROM objects").fetchall()}
+    log_objects = pa.array([key for (key,) in connection.execute("SELECT DISTINCT source_key FROM objects").fetchall()])
     repeating = [
         output.key
-        for commit in read_commits(lake.store)
+        for commit in lake.commits()
         for output in commit.outputs
         if commit.batch < batch and day_of(output.key) in days and _holds_any(lake, output.key, log_objects)
     ]
@@ -144,7 +216,7 @@ def _fold_committed(lake: Lake, batch: str, connection: duckdb.DuckDBPyConnectio
         files = [str(lake.store.fetch(key, scratch)) for key in repeating]
         connection.execute(
             f"CREATE TEMP TABLE committed AS SELECT {CONTENT}, source_key, line_no FROM {_read_parquet(files)} "
-            "WHERE source_key IN (SELECT source_key FROM input)"
+            "WHERE source_key IN (SELECT source_key FROM objects)"
         )
         connection.execute(FOLDED_BEFORE_SQL)
 

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import multiprocessing
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
-from pathlib import Path
 from typing import Final
 
 from etl.errors import LakeUnusable, SourceError
 from etl.ingest._object import IngestedObject, ingest_object
-from etl.lake import Lake, create_lake, open_lake
+from etl.lake import Lake, create_lake, open_lake, sweep_scratch
 from etl.sources import LogSource, find_logs
 
 _TASK_OBJECTS: Final = 64
 _TASK_BYTES: Final = 16 << 20
 """A task for another process holds at most this, or one object: small enough to share out, large enough to pay."""
 _TASKS_AHEAD: Final = 3
-_LEFT_BEHIND_SECONDS: Final = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -62,7 +58,7 @@ def ingest(
     lake cannot take more; all that was written until then stays and is skipped the next time.
     """
     opened = create_lake(lake)
-    _sweep(opened.store.scratch())
+    sweep_scratch(opened.store)
     setting = _Setting(
         opened.uri,
         (now or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%d"),
@@ -86,14 +82,6 @@ def ingest(
             rows += result.written.rows
             quarantined += result.written.quarantined
     return Ingested(objects, skipped, tuple(failed), lines, rows, quarantined)
-
-
-def _sweep(scratch: Path) -> None:
-    """Remove what runs that were killed left behind; no run works on one log object for a day."""
-    for file in scratch.iterdir():
-        with suppress(FileNotFoundError):  # another run sweeps too
-            if file.is_file() and time.time() - file.stat().st_mtime > _LEFT_BEHIND_SECONDS:
-                file.unlink()
 
 
 def _results(

@@ -6,13 +6,17 @@ from etl.lake._commits import (
     Output,
     Plan,
     Winner,
+    commit_of,
     create_record,
+    read_commit,
     read_commits,
     read_plan,
     read_winner,
 )
+from etl.lake._keeper import FileKeeper, State, StateKeeper
 from etl.lake._lake import FILE_STATE, GLUE_STATE, Lake, create_glue_lake, create_lake, open_lake, open_store
 from etl.lake._layout import quarantine_key, raw_key, raw_name
+from etl.lake._scratch import sweep_scratch
 from etl.lake._snapshot import DataFile, Snapshot
 from etl.lake._store import ObjectStore, StoredObject
 
@@ -21,14 +25,18 @@ __all__ = [
     "GLUE_STATE",
     "Commit",
     "DataFile",
+    "FileKeeper",
     "Input",
     "Lake",
     "ObjectStore",
     "Output",
     "Plan",
     "Snapshot",
+    "State",
+    "StateKeeper",
     "StoredObject",
     "Winner",
+    "commit_of",
     "create_glue_lake",
     "create_lake",
     "create_record",
@@ -37,7 +45,9 @@ __all__ = [
     "quarantine_key",
     "raw_key",
     "raw_name",
+    "read_commit",
     "read_commits",
     "read_plan",
     "read_winner",
+    "sweep_scratch",
 ]

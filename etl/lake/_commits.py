@@ -1,7 +1,8 @@
 """The records of compaction: what went into a batch, what came out, and that it counts.
 
-They are JSON under ``meta/``, each created once. A batch is visible from the creation of its commit on; the highest
-commit is the lake's state.
+They are JSON under ``meta/``, each created once. Where files keep the lake's state, a batch is visible from the creation of its
+commit on and the highest commit is the state. Where Glue keeps it, the commit is written after the batch became visible, as a
+journal: everything in it but the time is in plan and winner already.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import LakeMismatch
-from etl.lake._layout import COMMITS, batch_of_commit, plan_key, winner_key
+from etl.lake._layout import COMMITS, batch_of_commit, commit_key, plan_key, winner_key
 
 if TYPE_CHECKING:
     from etl.lake._store import ObjectStore
@@ -38,6 +39,10 @@ class Plan:
     batch: str
     inputs: tuple[Input, ...]
     left_out: tuple[Input, ...]
+    raw_since: str = ""
+    """The first raw day that readers see once the batch is committed; `""` where files keep the state."""
+    stragglers: tuple[str, ...] = ()
+    """Keys of those that came into a day after it was sealed: no query sees them before the batch is committed."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +87,14 @@ class Commit:
     outputs: tuple[Output, ...]
     folded: Mapping[str, int]
     committed_at: str
-    """UTC, ISO 8601."""
+    """UTC, ISO 8601; not before the batch was visible."""
 
 
 def read_plan(store: ObjectStore, batch: str) -> Plan:
     """The plan of a batch. Raises `ObjectNotFound`."""
     with _record(store, plan_key(batch)) as found:
-        return Plan(found["batch"], _inputs(found["inputs"]), _inputs(found["left_out"]))
+        inputs, left_out = _inputs(found["inputs"]), _inputs(found["left_out"])
+        return Plan(found["batch"], inputs, left_out, found.get("raw_since", ""), tuple(found.get("stragglers", ())))
 
 
 def read_winner(store: ObjectStore, batch: str) -> Winner:
@@ -102,16 +108,27 @@ def read_commits(store: ObjectStore) -> Iterator[Commit]:
     """All commits, oldest first."""
     for stored in store.list(COMMITS):
         if batch_of_commit(stored.key):
-            with _record(store, stored.key) as found:
-                commit = Commit(
-                    found["batch"],
-                    _inputs(found["inputs"]),
-                    _inputs(found["left_out"]),
-                    _outputs(found["outputs"]),
-                    found["folded"],
-                    found["committed_at"],
-                )
-            yield commit
+            yield read_commit(store, batch_of_commit(stored.key))
+
+
+def read_commit(store: ObjectStore, batch: str) -> Commit:
+    """The commit of a batch. Raises `ObjectNotFound`."""
+    with _record(store, commit_key(batch)) as found:
+        return Commit(
+            found["batch"],
+            _inputs(found["inputs"]),
+            _inputs(found["left_out"]),
+            _outputs(found["outputs"]),
+            found["folded"],
+            found["committed_at"],
+        )
+
+
+def commit_of(plan: Plan, winner: Winner, *, committed_at: str) -> Commit:
+    """What a batch of this plan and this winner commits."""
+    inputs = tuple(item for item in plan.inputs if item.key not in winner.left_out)
+    left_out = (*plan.left_out, *(item for item in plan.inputs if item.key in winner.left_out))
+    return Commit(plan.batch, inputs, left_out, winner.outputs, winner.folded, committed_at)
 
 
 def create_record(store: ObjectStore, key: str, record: Plan | Winner | Commit) -> bool:

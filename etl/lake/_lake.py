@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from etl.errors import LakeMismatch, LakeNotFound, LakeUnusable, ObjectNotFound
-from etl.lake._commits import Commit, read_commits
+from etl.lake._commits import Commit
 from etl.lake._folder_store import FolderStore
+from etl.lake._keeper import FileKeeper, StateKeeper
 from etl.lake._layout import FINDINGS, LAKE_JSON, QUARANTINE, RAW, day_of, name_of
 from etl.lake._snapshot import DataFile, Snapshot
 from etl.lake._store import ObjectStore, StoredObject
@@ -31,6 +32,8 @@ class Lake:
     """Who keeps its state: `FILE_STATE`, or `GLUE_STATE` on AWS."""
     database: str = ""
     """The Glue database that keeps the state, if one does."""
+    glue: StateKeeper | None = field(default=None, compare=False, repr=False)
+    """What reads and moves the state that Glue keeps; `etl.catalog.open_lake` brings it."""
 
     @property
     def uri(self) -> str:
@@ -42,12 +45,15 @@ class Lake:
 
         raw/ is listed before the commits are read: the raw objects of a batch that is committed in between are then known to
         be in it. The other way round they would show in no place if they were collected at once.
+
+        Where Glue keeps the state this is what the view shows, and more: also the raw objects that came into a sealed day, or
+        lie in no day's folder, which the view shows only when they are compacted.
         """
         raw = self._parquet(RAW)
         batch_id = ""
         consumed: set[str] = set()
         compacted: list[DataFile] = []
-        for commit in self._commits():
+        for commit in self.commits():
             batch_id = commit.batch
             consumed.update(item.key for item in (*commit.inputs, *commit.left_out))
             compacted += [self._data_file(output.key, output.size) for output in commit.outputs]
@@ -63,13 +69,13 @@ class Lake:
     def uncompacted(self) -> list[StoredObject]:
         """Raw objects in no committed plan."""
         raw = self._parquet(RAW)
-        consumed = {item.key for commit in self._commits() for item in (*commit.inputs, *commit.left_out)}
+        consumed = {item.key for commit in self.commits() for item in (*commit.inputs, *commit.left_out)}
         return [stored for stored in raw if stored.key not in consumed]
 
     def ingested_names(self) -> set[str]:
         """Names of all log objects that are in the lake, whether still in raw/ or in a committed plan, of any day."""
         names = {name_of(stored.key) for stored in self._parquet(RAW)}
-        for commit in self._commits():
+        for commit in self.commits():
             names.update(name_of(item.key) for item in (*commit.inputs, *commit.left_out))
         return names
 
@@ -81,11 +87,19 @@ class Lake:
         """Names of the log objects with lines that could not be read."""
         return {name_of(key) for key in self.quarantined_keys()}
 
-    def _commits(self) -> Iterator[Commit]:
-        # On AWS no commit is a file: whoever counted on files would take every compacted row for an uncommitted one.
-        if self.state != FILE_STATE:
+    def commits(self) -> Iterator[Commit]:
+        """All committed batches, oldest first."""
+        return self.keeper.commits()
+
+    @property
+    def keeper(self) -> StateKeeper:
+        """Who keeps the state. Raises `LakeMismatch` if that is Glue and the lake was opened without it."""
+        if self.state == FILE_STATE:
+            return FileKeeper(self.store)
+        # On AWS a commit's file shows nothing: whoever counted on files would take compacted rows for uncommitted ones.
+        if self.glue is None:
             raise _mismatch(self.uri, self.state, (FILE_STATE,))
-        return read_commits(self.store)
+        return self.glue
 
     def _parquet(self, prefix: str) -> list[StoredObject]:
         # Athena passes over hidden names too.

@@ -44,6 +44,11 @@ def compacted_key(batch: str, event_date: str, number: int) -> str:
     return f"{COMPACTED}event_date={event_date}/{batch}-{number:04d}.parquet"
 
 
+def is_of_batch(key: str, batch: str) -> bool:
+    """Whether the key of a compacted file carries this batch."""
+    return key.rsplit("/", 1)[-1].startswith(f"{batch}-")
+
+
 def staged_key(batch: str, attempt: str, compacted: str) -> str:
     """Where an attempt writes what may become the compacted file."""
     return f"{STAGING}{batch}/{attempt}/{compacted.removeprefix(COMPACTED)}"

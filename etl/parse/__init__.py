@@ -5,7 +5,7 @@ and give every line it cannot prove to the exact reader (`read_line`), which def
 """
 
 from etl.parse._exact import AMBIGUOUS, CLEAN, REASONS, SHORT, Reading, Rejected, read_line
-from etl.parse._keys import decode_key
+from etl.parse._keys import decode_key, decode_keys
 from etl.parse._parse import Parsed, parse, parse_exact, parse_fields, parse_stream
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Reading",
     "Rejected",
     "decode_key",
+    "decode_keys",
     "parse",
     "parse_exact",
     "parse_fields",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 from etl.errors import QueryError
 from etl.terminal import escape
 
 _LONGEST = 400
+_CANNOT_OPEN = re.compile(r'Cannot (?:access|open) file "(.+?\.parquet)(?:/\*\*/\*\.parquet)?"')
+"""What is said of a file that compaction has collected: DuckDB takes a path that is not there for a pattern."""
 
 
 def query_failure(error: Exception) -> QueryError:
@@ -15,6 +18,9 @@ def query_failure(error: Exception) -> QueryError:
 
     The text may quote a value of a log line (a failed cast does), so it is escaped like one.
     """
+    gone = _CANNOT_OPEN.search(str(error))
+    if gone and not os.path.exists(gone[1]):
+        return QueryError(escape(gone[1]), "is gone since the question was asked", hint="ask again")
     text = re.split(r"\n\s*\n?LINE \d+:|\nStack Trace|\nDetail:", str(error))[0]
     text = " ".join(escape(line) for line in text.splitlines() if line.strip())
     kind, _, reason = text.partition(": ")

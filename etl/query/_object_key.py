@@ -10,6 +10,19 @@ _BAD_ESCAPE: Final = "'%([^0-9A-Fa-f]|$|[0-9A-Fa-f]([^0-9A-Fa-f]|$))'"
 _HIGH_ESCAPE: Final = "'%([89A-Fa-f][0-9A-Fa-f])'"
 
 
+def derived_key(key: str, operation: str, raw_line: str) -> str:
+    """Expression for the object's name of a row that came without it, as the parser gives it.
+
+    The parser knows the bytes of a key, and one that was no UTF-8 has no name. It has U+FFFD in it; so may one that is UTF-8.
+    Its line tells: before its first quote a line holds the key between spaces, unless some bytes had to be written as escapes.
+    """
+    head = f"split_part({raw_line}, '\"', 1)"
+    return (
+        f"CASE WHEN contains({key}, chr(65533)) AND NOT contains({head}, concat(' ', {key}, ' ')) THEN NULL "
+        f"ELSE {decoded_key(key, operation)} END"
+    )
+
+
 def decoded_key(key: str, operation: str) -> str:
     """Expression for the object's name out of two columns; null where the key cannot be decoded."""
     plain = f"replace({key}, '+', ' ')"

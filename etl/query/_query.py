@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import duckdb
 import pyarrow as pa
 
-from etl.lake import open_lake
+from etl.catalog import open_lake
 from etl.query._bind import bind, resolve_day
 from etl.query._catalog import Query, find_query
 from etl.query._connect import connect

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from etl.query._object_key import decoded_key
+from etl.query._object_key import derived_key
 from etl.schema import BATCH_ID, EVENT_DATE, FIELDS, RECIPE_COLUMNS, Table
 
 DUCKDB_TYPES = {
@@ -22,7 +22,7 @@ DUCKDB_TYPES = {
 
 _ROW = tuple(field.name for field in FIELDS if field is not EVENT_DATE)
 _LEFT_OUT = {
-    "object_key": f"coalesce(object_key, {decoded_key('key_name', 'operation')})",
+    "object_key": f"coalesce(object_key, {derived_key('key_name', 'operation', 'raw_line')})",
     "parse_status": "coalesce(parse_status, 'clean')",
 }
 """What goes through Firehose leaves these out of a raw row, to be derived by whoever reads it."""

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 from sqlglot import exp
 
+from etl.catalog import open_lake
 from etl.errors import BadParameter
-from etl.lake import Lake, open_lake
+from etl.lake import Lake
 from etl.query import connect, newest_day, parse_condition, resolve_day, run_query, to_duckdb
 from etl.read._frames import load_pandas, to_frame
 from etl.schema import BATCH_ID, FIELDS, SCHEMA, arrow_schema
@@ -42,8 +43,8 @@ def read(
     default. `where` is a condition over these columns in Athena's SQL; what DuckDB would answer otherwise than Athena is refused.
 
     Only files that can hold rows of these days are opened, and of them only the columns that are needed; the result is in memory.
-    Credentials in the rows are as they were logged. Raises `BadParameter`, `QueryError`, or a `LakeError`: `LakeMismatch` where
-    Glue keeps the lake's state, which files do not show (`read_athena` reads such a lake).
+    Where Glue keeps the lake's state, it is asked with what credentials boto3 finds. Credentials in the rows are as they were
+    logged. Raises `BadParameter`, `QueryError`, or a `LakeError`.
     """
     names = _known_columns(SCHEMA.names if columns is None else columns)
     statement = exp.select(*(exp.column(name) for name in names)).from_("access_logs")
