@@ -1,4 +1,4 @@
-"""Build what the template deploys: a layer for each processor, the parser, and a template that points at them.
+"""Build what the template deploys: layers for each processor, the functions' code, and a template that points at them.
 
 Wheels are taken as they are published, for the function's Python and processor and not for the machine that packages, in the
 versions and with the hashes of `requirements.lock`. The same input gives the same bytes, so that a deployment without a change
@@ -18,20 +18,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from infra.parser_modules import parser_modules
+from infra.handler_modules import PROVIDED, handler_modules
 
 ROOT: Final = Path(__file__).parents[1]
 ARCHITECTURES: Final = {"arm64": "aarch64", "x86_64": "x86_64"}
 """Lambda's name of each processor, and everyone else's."""
 PYTHON_VERSION: Final = "3.13"
 PACKAGES: Final = ("numpy", "pyarrow")
+"""In the layer of every function."""
+DUCKDB_PACKAGES: Final = ("duckdb",)
+"""In a second layer, of the compactor alone: it is a third of the size, which the others would load for nothing."""
+PARSER_HANDLERS: Final = ("create_catalog", "parse_logs")
+COMPACTOR_HANDLERS: Final = ("compact",)
 MAX_BYTES: Final = 250 << 20
-"""Function and layers, unzipped (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html)."""
+"""A function and its layers, unzipped (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html)."""
 
 # Amazon Linux 2023, which Python 3.13 runs on there, has glibc 2.34.
 _PLATFORM: Final = "{}-manylinux_2_28"
 _TRIMMED: Final = (
+    "_duckdb-stubs",
+    "adbc_driver_duckdb",
     "bin",
+    "duckdb/experimental",
     "numpy/_core/include",
     "numpy/_core/lib",
     "numpy/f2py",
@@ -47,7 +55,7 @@ _TRIMMED: Final = (
     "**/tests",
     *("**/*.pxd", "**/*.pxi", "**/*.pyi", "**/*.pyx"),
 )
-"""What is for compilers, tests and Arrow Flight. Substrait stays: `pyarrow.lib` is linked with it."""
+"""What is for compilers, tests, Arrow Flight and other interfaces. Substrait stays: `pyarrow.lib` is linked with it."""
 
 # Arrow's own buffers, not Python files: a thread that still holds one of those when the interpreter ends aborts it
 # (https://github.com/apache/arrow/issues/34314), which says nothing of the layer.
@@ -61,6 +69,13 @@ for codec in "zstd", "snappy":
     table = pq.read_table(pa.BufferReader(file.getvalue()), use_threads=False)
     assert table.column("n").to_pylist() == [0, 1, 2], codec
 """
+_DUCKDB_CHECK: Final = (
+    _CHECK
+    + """
+import duckdb
+assert duckdb.from_arrow(table).aggregate("sum(n)::INT AS n").to_arrow_table().to_pylist() == [{"n": 3}]
+"""
+)
 
 
 def pinned_requirements(lock: str, names: Sequence[str]) -> str:
@@ -73,11 +88,13 @@ def pinned_requirements(lock: str, names: Sequence[str]) -> str:
     return "\n".join(chosen) + "\n"
 
 
-def build_layer(folder: Path, *, architecture: str, python_version: str, uv: str) -> None:
+def build_layer(
+    folder: Path, *, architecture: str, python_version: str, uv: str, packages: Sequence[str] = PACKAGES
+) -> None:
     """Install the packages into `folder/python`, where Lambda looks for them, and trim them."""
     _renew(folder)
     requirements = folder.with_name(f"{folder.name}.txt")
-    requirements.write_text(pinned_requirements((ROOT / "requirements.lock").read_text(encoding="utf-8"), PACKAGES))
+    requirements.write_text(pinned_requirements((ROOT / "requirements.lock").read_text(encoding="utf-8"), packages))
     target = ["--target", str(folder / "python"), "--python", sys.executable]
     wheels = ["--python-platform", _PLATFORM.format(ARCHITECTURES[architecture]), "--python-version", python_version]
     pins = ["--only-binary", ":all:", "--no-deps", "--require-hashes", "--requirements", str(requirements)]
@@ -102,9 +119,18 @@ def trim_layer(folder: Path) -> None:
 
 
 def build_parser(folder: Path) -> None:
-    """Copy the handlers, and the modules that they can reach."""
+    """Copy the handlers that take log objects in and make the catalog, and the modules that they can reach."""
+    _copy(handler_modules(ROOT, PARSER_HANDLERS), folder)
+
+
+def build_compactor(folder: Path) -> None:
+    """Copy the handler that compacts, and the modules that it can reach."""
+    _copy(handler_modules(ROOT, COMPACTOR_HANDLERS, provided=PROVIDED.union(DUCKDB_PACKAGES)), folder)
+
+
+def _copy(files: Sequence[Path], folder: Path) -> None:
     _renew(folder)
-    for file in parser_modules(ROOT):
+    for file in files:
         copy = folder / file.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, copy)
@@ -125,7 +151,9 @@ def packaged_template(text: str, architecture: str) -> str:
     """The template with the packages beside it, and no other processor to choose than the layer's."""
     replacements = (
         ("CodeUri: ../build/parser.zip", "CodeUri: parser.zip"),
+        ("CodeUri: ../build/compactor.zip", "CodeUri: compactor.zip"),
         ("ContentUri: ../build/layer-arm64.zip", f"ContentUri: layer-{architecture}.zip"),
+        ("ContentUri: ../build/duckdb-arm64.zip", f"ContentUri: duckdb-{architecture}.zip"),
         (
             "AllowedValues: [arm64, x86_64]\n    Default: arm64",
             f"AllowedValues: [{architecture}]\n    Default: {architecture}",
@@ -154,33 +182,50 @@ def find_interpreter(architecture: str, python_version: str) -> str | None:
     return found if found and subprocess.run([found, "-V"], capture_output=True, check=False).returncode == 0 else None
 
 
-def check_layer(layer: Path, *, interpreter: str) -> None:
-    """Write and read Parquet with the layer alone; raises `subprocess.CalledProcessError` if it cannot."""
-    subprocess.run([interpreter, "-I", "-S", "-B", "-c", _CHECK, str(layer / "python")], check=True)
+def check_layer(layer: Path, *, interpreter: str, duckdb: Path | None = None) -> None:
+    """Write and read Parquet with the layer alone, and query it with that of DuckDB beside it.
+
+    Raises `subprocess.CalledProcessError` if that cannot be done.
+    """
+    layers = [str(each / "python") for each in (layer, duckdb) if each is not None]
+    check = _CHECK if duckdb is None else _DUCKDB_CHECK
+    subprocess.run([interpreter, "-I", "-S", "-B", "-c", check, *layers], check=True)
 
 
 def package(output: Path, *, architectures: Sequence[str], python_version: str, uv: str) -> None:
     """Build everything below `output`; raises `ValueError` if it is more than Lambda takes."""
     output.mkdir(parents=True, exist_ok=True)
-    build_parser(output / "parser")
-    write_zip(output / "parser", output / "parser.zip")
+    for name, build in ("parser", build_parser), ("compactor", build_compactor):
+        build(output / name)
+        write_zip(output / name, output / f"{name}.zip")
     template = (ROOT / "infra" / "template.yaml").read_text(encoding="utf-8")
     for architecture in architectures:
-        layer = output / f"layer-{architecture}"
-        build_layer(layer, architecture=architecture, python_version=python_version, uv=uv)
-        size = unzipped_bytes(output / "parser", layer)
-        if size >= MAX_BYTES:
-            raise ValueError(f"{layer} and the parser are {size} bytes, and Lambda takes {MAX_BYTES}")
+        layers = []
+        for name, packages in ("layer", PACKAGES), ("duckdb", DUCKDB_PACKAGES):
+            layers.append(output / f"{name}-{architecture}")
+            build_layer(layers[-1], architecture=architecture, python_version=python_version, uv=uv, packages=packages)
+            write_zip(layers[-1], output / f"{name}-{architecture}.zip")
+        sizes = _check_sizes(output, *layers)
+        layer, duckdb = layers
         interpreter = find_interpreter(architecture, python_version)
         if interpreter is not None:
             check_layer(layer, interpreter=interpreter)
-        checked = "Parquet works" if interpreter else f"not tried: no Python {python_version} for it on this machine"
-        write_zip(layer, output / f"layer-{architecture}.zip")
+            check_layer(layer, interpreter=interpreter, duckdb=duckdb)
+        checked = "both work" if interpreter else f"not tried: no Python {python_version} for them on this machine"
         (output / f"template-{architecture}.yaml").write_text(
             packaged_template(template, architecture), encoding="utf-8"
         )
-        zipped = (output / f"layer-{architecture}.zip").stat().st_size
-        print(f"{architecture}: {size >> 20} MiB unzipped with the parser, layer {zipped >> 20} MiB zipped; {checked}")
+        print(f"{architecture}: {sizes}; {checked}")
+
+
+def _check_sizes(output: Path, layer: Path, duckdb: Path) -> str:
+    """How large the functions are. Raises `ValueError` if one of them is more than Lambda takes."""
+    sizes = {"parser": unzipped_bytes(output / "parser", layer)}
+    sizes["compactor"] = unzipped_bytes(output / "compactor", layer, duckdb)
+    for name, size in sizes.items():
+        if size >= MAX_BYTES:
+            raise ValueError(f"the {name} and its layers are {size} bytes, and Lambda takes {MAX_BYTES}")
+    return ", ".join(f"{name} {size >> 20} MiB unzipped with its layers" for name, size in sizes.items())
 
 
 def _renew(folder: Path) -> None:

@@ -29,6 +29,8 @@ PARAMETERS = {
     "DatabaseName": DATABASE,
     "AlarmEmail": "alarms@example.com",
     "Architecture": "x86_64",
+    # Compaction is called by its test, and by nothing else.
+    "CompactionSchedule": "cron(0 0 1 1 ? 2199)",
 }
 UNKNOWN_TYPES = frozenset(
     ("AWS::Athena::NamedQuery", "AWS::Logs::QueryDefinition", "AWS::LakeFormation::PrincipalPermissions")
@@ -65,10 +67,12 @@ def read_template() -> dict[str, Any]:
 def deployable_template() -> dict[str, Any]:
     """The template with its archives where `package` would have put them, without what the emulator cannot know."""
     text = json.dumps(read_template())
-    text = re.sub(r'"\.\./build/parser[^"/]*\.zip"', f'"s3://{ARTIFACTS}/parser.zip"', text)
-    text = re.sub(r'"\.\./build/layer[^"/]*\.zip"', f'"s3://{ARTIFACTS}/layer.zip"', text)
+    text = re.sub(r'"\.\./build/(parser|compactor)[^"/]*\.zip"', f'"s3://{ARTIFACTS}/code.zip"', text)
+    text = re.sub(r'"\.\./build/(layer|duckdb)[^"/]*\.zip"', f'"s3://{ARTIFACTS}/layer.zip"', text)
     assert "../build" not in text
     template: dict[str, Any] = json.loads(text)
+    # On Lambda nobody else has this folder; here it would be the machine's.
+    del template["Resources"]["Compactor"]["Properties"]["Environment"]["Variables"]["ACCESSLAKE_SCRATCH"]
     numbers = {name: each["Default"] for name, each in template["Parameters"].items() if each["Type"] == "Number"}
     template["Resources"] = {
         name: _with_numbers(each, numbers) for name, each in template["Resources"].items() if _is_known(each)
@@ -174,7 +178,7 @@ def deploy(server: MiniStack) -> Stack:
     """The stack, complete; fails with the emulator's reasons if it is not."""
     s3, formation = server.client("s3"), server.client("cloudformation")
     s3.create_bucket(Bucket=ARTIFACTS)
-    s3.put_object(Bucket=ARTIFACTS, Key="parser.zip", Body=code_archive())
+    s3.put_object(Bucket=ARTIFACTS, Key="code.zip", Body=code_archive())
     s3.put_object(Bucket=ARTIFACTS, Key="layer.zip", Body=layer_archive())
     s3.put_object(Bucket=ARTIFACTS, Key="template.json", Body=json.dumps(deployable_template()))
     formation.create_stack(

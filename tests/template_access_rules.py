@@ -18,11 +18,26 @@ from template_values import (
     statements,
 )
 
+from etl.catalog import VIEW
+from etl.schema import COMPACTED_TABLE
+
 POLICIES = {"AWS::S3::BucketPolicy": "s3:*", "AWS::SQS::QueuePolicy": "sqs:*"}
+CONFUSED_DEPUTY = {
+    "firehose.amazonaws.com": {"StringEquals": {"sts:ExternalId": "111122223333"}},
+    "scheduler.amazonaws.com": {"StringEquals": {"aws:SourceAccount": "111122223333"}},
+}
+"""Services that act for other accounts too, and what they must say of this one."""
 ANY_RESOURCE: frozenset[str] = frozenset()
 """Statements that may name any resource: none has to."""
-EXPIRING = ("staging/", "athena-results/", "errors/")
-WRITABLE = ("raw/*", "quarantine/*", "errors/*", "meta/lake.json")
+EXPIRING = ("athena-results/", "errors/")
+WRITABLE = {
+    "ParserRole": {"raw/*", "quarantine/*"},
+    "StreamRole": {"raw/*", "errors/*"},
+    "CreateCatalogRole": {"meta/lake.json"},
+    "CompactorRole": {"staging/*", "compacted/*", "meta/plan/*", "meta/winner/*", "meta/commit/*"},
+}
+DELETABLE = {"CompactorRole": {"raw/*", "staging/*"}}
+"""What each role may write and remove in the lake, and nothing else anywhere."""
 
 
 def roles_name_what_they_may(deployment: Deployment) -> Iterator[str]:
@@ -43,24 +58,51 @@ def roles_name_what_they_may(deployment: Deployment) -> Iterator[str]:
 
 
 def roles_write_only_where_they_must(deployment: Deployment) -> Iterator[str]:
-    """Nobody deletes, and nobody writes compacted/ or the log bucket."""
+    """Only the compactor deletes and writes compacted/, nobody removes a compacted file, and nobody writes the log bucket."""
     bucket = f"arn:aws:s3:::{deployment['LakeBucketName']}/{deployment['LakePrefix']}"
     for name, statement in role_statements(deployment):
         actions = as_list(statement["Action"])
-        if any("Delete" in action and action != "sqs:DeleteMessage" for action in actions):
+        places = {resource.removeprefix(bucket) for resource in as_list(statement["Resource"])}
+        if any("Delete" in action and action not in ("sqs:DeleteMessage", "s3:DeleteObject") for action in actions):
             yield f"{name}: {actions}"
-        if "s3:PutObject" in actions:
-            for resource in as_list(statement["Resource"]):
-                if resource.removeprefix(bucket) not in WRITABLE:
-                    yield f"{name}: writes {resource}"
+        if "s3:DeleteObject" in actions and not places <= DELETABLE.get(name, set()):
+            yield f"{name}: deletes {sorted(places)}"
+        if "s3:PutObject" in actions and not places <= WRITABLE.get(name, set()):
+            yield f"{name}: writes {sorted(places)}"
+
+
+def the_state_moves_in_two_tables(deployment: Deployment) -> Iterator[str]:
+    """Compaction changes the view and the table it reads, and no other one; it makes none and drops none."""
+    if deployment["Compaction"] == "elsewhere":
+        return
+    arn, database = "arn:aws:glue:eu-west-1:111122223333", deployment["DatabaseName"]
+    tables = {f"{arn}:table/{database}/{name}" for name in (VIEW, COMPACTED_TABLE.name)}
+    found = [
+        (set(as_list(statement["Action"])), set(as_list(statement["Resource"])))
+        for name, statement in role_statements(deployment)
+        if name == "CompactorRole" and any(action.startswith("glue:") for action in as_list(statement["Action"]))
+    ]
+    if found != [({"glue:GetTable", "glue:UpdateTable"}, {f"{arn}:catalog", f"{arn}:database/{database}", *tables})]:
+        yield f"CompactorRole: {found}"
+    grants = {
+        grant["Resource"]["Table"]["Name"]: grant["Permissions"]
+        for name, grant in deployment.of_type("AWS::LakeFormation::PrincipalPermissions").items()
+        if grant["Principal"]["DataLakePrincipalIdentifier"] == "<CompactorRole.Arn>"
+        and "Table" in grant["Resource"]
+        and "Catalog" in as_list(deployment.resources[name].get("DependsOn", []))
+    }
+    granted = {VIEW: ["ALTER", "DESCRIBE"], COMPACTED_TABLE.name: ["ALTER", "DESCRIBE"]}
+    if grants != (granted if deployment["UseLakeFormation"] == "Yes" else {}):
+        yield f"grants: {grants}"
 
 
 def services_are_who_they_say(deployment: Deployment) -> Iterator[str]:
     """A service acts for this account only: the confused deputy."""
     for name, role in deployment.of_type(ROLE).items():
         (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
-        if statement["Principal"] == {"Service": "firehose.amazonaws.com"} and "Condition" not in statement:
-            yield name
+        service = statement["Principal"].get("Service")
+        if service != "lambda.amazonaws.com" and CONFUSED_DEPUTY.get(service) != statement.get("Condition"):
+            yield f"{name}: {service} {statement.get('Condition')}"
     for kind in (*POLICIES, "AWS::SNS::TopicPolicy"):
         for name, policy in deployment.of_type(kind).items():
             for statement in statements(policy):
@@ -225,4 +267,9 @@ def a_key_is_used_everywhere(deployment: Deployment) -> Iterator[str]:
         if destination.get("EncryptionConfiguration") != {"KMSEncryptionConfig": {"AWSKMSKeyARN": key}}:
             yield name
     may = {name for name, statement in role_statements(deployment) if statement["Resource"] == key}
-    yield from sorted(set(deployment.of_type(ROLE)) - may)
+    touching = {
+        name
+        for name, statement in role_statements(deployment)
+        if any(action.startswith("s3:") for action in as_list(statement["Action"]))
+    }
+    yield from sorted(touching - may)

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from test_cli import accesslake, one_line
 
 from benchmarks.methods import recipe
-from benchmarks.run_firehose import SOURCE_KEY
+from benchmarks.run_firehose import DATED_NAME
 from etl.arrivals import UNITS
 from etl.cost import PRICES, Estimate, Workload, cost
 from etl.cost import _workload as assumed
 from etl.cost._workload import billed_record_bytes, documents_per_record, packed_bytes
 from etl.errors import BadParameter
 from etl.generate import generate
+from etl.lambdas._compaction_metrics import COMPACTION_UNITS
 from etl.parse import parse
 from etl.sinks import Packer, _firehose, _pack, to_documents
 
@@ -116,11 +117,15 @@ def test_limits_are_those_of_the_sink() -> None:
     assert (assumed.RECORD_BYTES, assumed.RECORD_DOCUMENTS) == (_pack.RECORD_BYTES, _pack.RECORD_DOCUMENTS)
     assert assumed.CALL_BYTES == _firehose.CALL_BYTES
     assert len(UNITS) == assumed.METRICS
+    assert len(COMPACTION_UNITS) == assumed.COMPACTION_METRICS
 
 
 def test_counts_and_days_are_those_of_the_template() -> None:
     template = (Path(__file__).parents[1] / "infra" / "template.yaml").read_text()
     assert template.count("Type: AWS::CloudWatch::Alarm") == assumed.ALARMS
+    memory = re.search(r"  Compactor:\n(?:    .*\n)*?      MemorySize: ([0-9]+)", template)
+    assert memory is not None
+    assert int(memory[1]) / 1024 == assumed.COMPACT_GB
     days = re.search(r"  RawLogExpiryDays:\n(?:    .*\n)*?    Default: ([0-9]+)", template)
     assert days is not None
     assert int(days[1]) == assumed.LOG_DAYS
@@ -132,7 +137,7 @@ def test_counts_and_days_are_those_of_the_template() -> None:
 def test_shares_are_those_of_generated_lines() -> None:
     data = b"".join(log.body for log in generate(lines=4_000, seed=1, end=dt.date(2026, 3, 31)))
     lines = data.count(b"\n")
-    table = parse(data, source_key=f"{SOURCE_KEY}{0:016X}").table
+    table = parse(data, source_key=f"{DATED_NAME}{0:016X}").table
     documents = to_documents(table)
     size = pc.sum(pc.binary_length(documents)).as_py()
     share = size / table.num_rows / (len(data) / lines)

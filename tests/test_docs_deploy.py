@@ -12,6 +12,7 @@ import pytest
 from etl.arrivals import UNITS
 from etl.cli._main import accesslake
 from etl.cost import Estimate, Workload, cost
+from etl.lambdas._compaction_metrics import COMPACTION_UNITS
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
@@ -65,6 +66,14 @@ def test_every_verb_that_is_spoken_of_exists() -> None:
 def test_every_metric_that_there_is_and_no_other_is_named() -> None:
     (section,) = re.findall(r"## What becomes of a message\n(.*?)\n## ", PAGE, re.DOTALL)
     assert set(re.findall(r"`((?:Objects?|Messages|Lines|Records|Documents|Bytes)[A-Za-z]*)`", section)) == set(UNITS)
+
+
+def test_compaction_names_its_metrics_and_parameters_with_their_defaults() -> None:
+    (section,) = re.findall(r"## Compaction\n(.*?)\n## ", PAGE, re.DOTALL)
+    assert COMPACTION_UNITS.keys() <= set(re.findall(r"`([A-Za-z]+)`", section))
+    shown = dict(re.findall(r"^\| `(Compaction[A-Za-z]*)` \| `?([^|`]+?)`? \|", section, re.MULTILINE))
+    defaults = re.findall(r"^  (Compaction[A-Za-z]*):\n(?:    .*\n)*?    Default: (.+)$", TEMPLATE, re.MULTILINE)
+    assert shown == dict(defaults)
 
 
 def test_every_parameter_and_output_that_is_named_is_the_templates() -> None:

@@ -31,7 +31,9 @@ def run(site: Path, *arguments: str) -> str:
 
 def test_the_queries_are_in_it(installed: Path) -> None:
     listed = json.loads(run(installed, "queries", "--json"))["queries"]
-    assert {query["name"] for query in listed} == {path.stem for path in (ROOT / "queries").glob("*.sql")}
+    assert {query["name"] for query in listed} == {
+        path.relative_to(ROOT / "queries").with_suffix("").as_posix() for path in (ROOT / "queries").rglob("*.sql")
+    }
 
 
 def test_the_demo_runs_from_it(installed: Path, tmp_path: Path) -> None:
@@ -44,4 +46,4 @@ def test_nothing_else_is_in_it(installed: Path) -> None:
     names = {path.relative_to(installed).parts[0] for path in installed.rglob("*") if path.is_file()}
     assert {name for name in names if not name.endswith(".dist-info")} == {"etl"}
     suffixes = {path.suffix for path in (installed / "etl").rglob("*") if path.is_file()}
-    assert suffixes <= {".py", ".sql", ".log", ".typed"}
+    assert suffixes <= {".py", ".sql", ".txt", ".log", ".typed"}

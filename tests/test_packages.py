@@ -1,4 +1,4 @@
-"""What is deployed: the layer that is built from published wheels works with the parser and nothing else beside them."""
+"""What is deployed: the layers that are built from published wheels work with the functions and nothing else beside them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,15 @@ import pytest
 import yaml
 from template_values import ROOT, TEMPLATE, Deployment, read_template
 
+from infra.handler_modules import PROVIDED, handler_modules
 from infra.package import (
+    COMPACTOR_HANDLERS,
+    DUCKDB_PACKAGES,
     MAX_BYTES,
     PACKAGES,
+    PARSER_HANDLERS,
     PYTHON_VERSION,
+    build_compactor,
     build_parser,
     check_layer,
     find_interpreter,
@@ -28,7 +33,6 @@ from infra.package import (
     unzipped_bytes,
     write_zip,
 )
-from infra.parser_modules import parser_modules
 
 THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
 RUNTIME = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six", "urllib3")
@@ -36,12 +40,28 @@ ISOLATED = """
 import sys
 sys.path[:0] = sys.argv[1:]
 import numpy, pyarrow, pyarrow.parquet
+{}
+places = {{each.__file__ for each in sys.modules.values() if getattr(each, "__file__", None)}}
+print(*sorted(places), sep="\\n")
+"""
+PARSE = """
 import etl, etl.parse, etl.sinks, etl.lambdas.create_catalog, etl.lambdas.parse_logs
 line = b'o b [06/Feb/2019:00:00:38 +0000] - - R REST.GET.OBJECT k "GET /k HTTP/1.1" 200 - - - - - "-" "-" -'
 parsed = etl.parse(line + b"\\nbad\\n", source_key="-")
 assert (parsed.table.num_rows, parsed.quarantine.num_rows) == (1, 1)
-places = {each.__file__ for each in sys.modules.values() if getattr(each, "__file__", None)}
-print(*sorted(places), sep="\\n")
+"""
+COMPACT = """
+import os, types
+from etl.lake import create_lake
+from etl.lambdas.compact import handler
+from etl.parse import parse
+from etl.sinks import ParquetSink
+line = b'o b [06/Feb/2019:00:00:38 +0000] - - R REST.GET.OBJECT k "GET /k HTTP/1.1" 200 - - - - - "-" "-" -'
+sink = ParquetSink(create_lake("lake").store, ingest_date="2024-05-02")
+sink.write([parse(line + b"\\n", source_key="s3://logs/a")], name="a", owner="a")
+assert not sink.finish()
+os.environ["ACCESSLAKE_LAKE"] = "lake"
+assert handler({}, types.SimpleNamespace(function_name="f"))["rows_out"] == 1
 """
 
 
@@ -54,15 +74,24 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.xdist_group("packages")
-def test_the_handlers_run_with_the_packages_alone(built: Path, tmp_path: Path) -> None:
-    """boto3 is the runtime's; everything else comes from the packages, whatever is installed here."""
+@pytest.mark.parametrize(
+    ("function", "layers", "code"),
+    [("parser", ["layer"], PARSE), ("compactor", ["layer", "duckdb"], COMPACT)],
+    ids=["parser", "compactor"],
+)
+def test_the_handlers_run_with_the_packages_alone(
+    built: Path, tmp_path: Path, function: str, layers: list[str], code: str
+) -> None:
+    """boto3 is the runtime's; everything else comes from the packages, whatever is installed here. There is no home folder."""
+    runtime = tmp_path / "runtime"
+    runtime.mkdir()
     packages = Path(boto3.__file__).parents[1]
     for name in RUNTIME:
         place = packages / name
-        (tmp_path / (name if place.is_dir() else f"{name}.py")).symlink_to(place if place.is_dir() else f"{place}.py")
-    folders = [built / "parser", built / "layer-x86_64" / "python", tmp_path]
+        (runtime / (name if place.is_dir() else f"{name}.py")).symlink_to(place if place.is_dir() else f"{place}.py")
+    folders = [built / function, *(built / f"{layer}-x86_64" / "python" for layer in layers), runtime]
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-B", "-W", "error", "-c", ISOLATED, *map(str, folders)],
+        [sys.executable, "-I", "-S", "-B", "-W", "error", "-c", ISOLATED.format(code), *map(str, folders)],
         env={"PATH": os.environ["PATH"]},
         cwd=tmp_path,
         capture_output=True,
@@ -70,35 +99,46 @@ def test_the_handlers_run_with_the_packages_alone(built: Path, tmp_path: Path) -
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    loaded = [line for line in done.stdout.splitlines() if re.search(r"/(etl|numpy|pyarrow)/", line)]
+    loaded = [line for line in done.stdout.splitlines() if re.search(r"/(etl|numpy|pyarrow|_?duckdb)[/.]", line)]
     assert len(loaded) > 100
     assert all(line.startswith(str(built)) for line in loaded)
+    assert any("duckdb" in line for line in loaded) is (function == "compactor")
 
 
 @pytest.mark.xdist_group("packages")
 def test_the_packages_fit_and_are_trimmed(built: Path) -> None:
-    layer = built / "layer-x86_64"
+    layer, duckdb = built / "layer-x86_64", built / "duckdb-x86_64"
     assert 0 < unzipped_bytes(built / "parser", layer) < 180 << 20 < MAX_BYTES
-    names = [path.relative_to(layer).as_posix() for path in layer.rglob("*")]
+    assert 0 < unzipped_bytes(built / "compactor", layer, duckdb) < 240 << 20 < MAX_BYTES
+    names = [path.relative_to(built).as_posix() for each in (layer, duckdb) for path in each.rglob("*")]
     trimmed = re.compile(r"/(tests|include|src)/|libarrow_(python_)?flight|/_flight\.|\.(pxd|pxi|pyi|pyx)$")
     assert not [name for name in names if trimmed.search(name) and "/licenses/" not in name]
     assert len([name for name in names if "libarrow_python.so" in name]) == 1
-    assert {name.split("/")[1] for name in names if name.count("/") == 1 and "." not in name} == set(PACKAGES)
+    for each, packages in (layer, PACKAGES), (duckdb, DUCKDB_PACKAGES):
+        assert {path.name for path in (each / "python").iterdir() if path.is_dir() and "." not in path.name} == set(
+            packages
+        )
 
 
 @pytest.mark.xdist_group("packages")
 def test_a_zip_holds_what_was_built_where_lambda_looks_for_it(built: Path) -> None:
-    layer, parser = (set(zipfile.ZipFile(built / name).namelist()) for name in ("layer-x86_64.zip", "parser.zip"))
+    names = ("layer-x86_64.zip", "duckdb-x86_64.zip", "parser.zip", "compactor.zip")
+    layer, duckdb, parser, compactor = (set(zipfile.ZipFile(built / name).namelist()) for name in names)
     assert {"python/pyarrow/__init__.py", "python/numpy/__init__.py"} <= layer
-    assert all(name.startswith("python/") for name in layer)
+    assert "python/duckdb/__init__.py" in duckdb
+    assert all(name.startswith("python/") for name in layer | duckdb)
     assert {"etl/lambdas/parse_logs.py", "etl/lambdas/create_catalog.py", "etl/parse/__init__.py"} <= parser
-    assert all(name.startswith("etl/") for name in parser)
+    assert {"etl/lambdas/compact.py", "etl/compact/_rewrite.py", "etl/catalog/_keeper.py"} <= compactor
+    assert all(name.startswith("etl/") for name in parser | compactor)
 
 
 @pytest.mark.xdist_group("packages")
 def test_the_packaged_template_points_at_the_packages(built: Path) -> None:
     template = read_template(built / "template-x86_64.yaml")
-    uris = [template["Globals"]["Function"]["CodeUri"], template["Resources"]["Layer"]["Properties"]["ContentUri"]]
+    made = {name: each["Properties"] for name, each in template["Resources"].items()}
+    uris = [template["Globals"]["Function"]["CodeUri"], made["Compactor"]["CodeUri"]]
+    uris += [made[name]["ContentUri"] for name in ("Layer", "DuckDBLayer")]
+    assert len(set(uris)) == 4
     assert all((built / uri).is_file() for uri in uris)
     assert Deployment(template, {"LogBucketName": "a", "LakeBucketName": "b"})["Architecture"] == "x86_64"
     assert template["Parameters"]["Architecture"]["AllowedValues"] == ["x86_64"]
@@ -111,6 +151,9 @@ def test_a_layer_that_lacks_something_is_refused(built: Path, tmp_path: Path) ->
     for path in (built / "layer-x86_64" / "python").iterdir():
         (layer / path.name).symlink_to(path)
     check_layer(tmp_path, interpreter=sys.executable)
+    check_layer(tmp_path, interpreter=sys.executable, duckdb=built / "duckdb-x86_64")
+    with pytest.raises(subprocess.CalledProcessError):
+        check_layer(tmp_path, interpreter=sys.executable, duckdb=tmp_path)
     (layer / "numpy").unlink()
     with pytest.raises(subprocess.CalledProcessError):
         check_layer(tmp_path, interpreter=sys.executable)
@@ -126,6 +169,19 @@ def test_the_parser_holds_no_more_than_its_handlers_reach(tmp_path: Path) -> Non
     assert not parts & {"cli", "compact", "generate", "query", "audit", "ingest"}
 
 
+def test_the_compactor_holds_no_more_than_its_handler_reaches(tmp_path: Path) -> None:
+    build_compactor(tmp_path / "compactor")
+    files = {path.relative_to(tmp_path / "compactor" / "etl").as_posix() for path in tmp_path.rglob("*.py")}
+    assert {"lambdas/compact.py", "lambdas/_log.py", "compact/_compact.py", "catalog/_glue.py"} <= files
+    assert not {file.partition("/")[0] for file in files} & {"cli", "generate", "query", "audit", "ingest", "doctor"}
+    assert not files & {"lambdas/parse_logs.py", "lambdas/create_catalog.py"}
+
+
+def test_every_handler_is_in_a_package() -> None:
+    handlers = {path.stem for path in (ROOT / "etl" / "lambdas").glob("*.py") if not path.name.startswith("_")}
+    assert handlers == {*PARSER_HANDLERS, *COMPACTOR_HANDLERS}
+
+
 @pytest.mark.parametrize("line", ["import duckdb", "def read() -> None:\n    from pandas import DataFrame"])
 def test_a_handler_that_needs_what_is_not_deployed_is_refused(tmp_path: Path, line: str) -> None:
     lambdas = tmp_path / "etl" / "lambdas"
@@ -135,7 +191,18 @@ def test_a_handler_that_needs_what_is_not_deployed_is_refused(tmp_path: Path, li
     (tmp_path / "etl" / "read.py").write_text(line)
     (lambdas / "parse.py").write_text("import json\nfrom etl.read import read\n")
     with pytest.raises(ValueError, match=r"etl\.read imports (duckdb|pandas)"):
-        parser_modules(tmp_path)
+        handler_modules(tmp_path, ["parse"])
+
+
+def test_what_a_second_layer_holds_may_be_imported(tmp_path: Path) -> None:
+    lambdas = tmp_path / "etl" / "lambdas"
+    lambdas.mkdir(parents=True)
+    (lambdas / "compact.py").write_text("import duckdb\n")
+    assert [path.name for path in handler_modules(tmp_path, ["compact"], provided={*PROVIDED, "duckdb"})] == [
+        "compact.py"
+    ]
+    with pytest.raises(ValueError, match=r"there is no etl\.lambdas\.gone"):
+        handler_modules(tmp_path, ["gone"])
 
 
 def test_only_imports_of_running_code_count(tmp_path: Path) -> None:
@@ -144,7 +211,7 @@ def test_only_imports_of_running_code_count(tmp_path: Path) -> None:
     (lambdas / "__init__.py").touch()
     (tmp_path / "etl" / "kinds.py").touch()
     (lambdas / "parse.py").write_text("if TYPE_CHECKING:\n    import duckdb\n    from etl.kinds import Kind\n")
-    assert [path.name for path in parser_modules(tmp_path)] == ["__init__.py", "parse.py"]
+    assert [path.name for path in handler_modules(tmp_path, ["parse"])] == ["__init__.py", "parse.py"]
 
 
 def test_a_zip_depends_on_the_content_alone(tmp_path: Path) -> None:
@@ -191,7 +258,7 @@ def test_pins_come_from_the_lock_with_their_hashes() -> None:
 def test_a_packaged_template_is_for_one_processor(architecture: str) -> None:
     text = packaged_template(TEMPLATE.read_text(), architecture)
     assert "../build" not in text
-    assert f"layer-{architecture}.zip" in text
+    assert all(f"ContentUri: {name}-{architecture}.zip" in text for name in ("layer", "duckdb"))
     with pytest.raises(ValueError, match="not once"):
         packaged_template(text, architecture)
 

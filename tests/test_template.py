@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ CHOICES: dict[str, dict[str, str]] = {
         "FirstDay": "2020-02-29",
     },
     "whole log bucket": {"LogPrefix": ""},
+    "paused": {"Compaction": "paused", "UseLakeFormation": "Yes"},
+    "compacted elsewhere": {"Compaction": "elsewhere", "KmsKeyArn": KEY, "UseLakeFormation": "Yes"},
 }
 COMMITTED = read_template()
 GONE = object()
@@ -65,6 +68,11 @@ LAKE_POLICY = "LakeBucketPolicy/Properties/PolicyDocument/Statement"
 QUEUE_POLICY = "LogQueuePolicy/Properties/PolicyDocument/Statement"
 LIFECYCLE = "LakeBucket/Properties/LifecycleConfiguration/Rules"
 WORKGROUP = "Workgroup/Properties/WorkGroupConfiguration"
+COMPACTOR_MAY = "CompactorRole/Properties/Policies/0/PolicyDocument/Statement"
+TIMER_MAY = "CompactionTimerRole/Properties/Policies/0/PolicyDocument/Statement"
+TIMER = "CompactionTimer/Properties"
+SETTINGS = "Compactor/Properties/Environment/Variables"
+MISSED = "MissedRunAlarm/Properties"
 NOTIFIED = "LogBucket/Properties/NotificationConfiguration/QueueConfigurations/0"
 
 BREAKS: tuple[tuple[Rule, str, Any], ...] = (
@@ -114,12 +122,40 @@ BREAKS: tuple[tuple[Rule, str, Any], ...] = (
     (run.failures_are_kept, "LogQueue/Properties/RedrivePolicy/maxReceiveCount", 1),
     (run.failures_are_kept, "LogQueue/Properties/MessageRetentionPeriod", 1_209_600),
     (run.failures_are_kept, "DeadLetterQueue/Properties/MessageRetentionPeriod", GONE),
+    (run.a_schedule_calls_the_compactor, "CompactionTimer", GONE),
+    (run.a_schedule_calls_the_compactor, "CompactorInvokes", GONE),
+    (run.a_schedule_calls_the_compactor, f"{TIMER}/State", "DISABLED"),
+    (run.a_schedule_calls_the_compactor, f"{TIMER}/ScheduleExpression", "rate(1 day)"),
+    (run.a_schedule_calls_the_compactor, f"{TIMER}/ScheduleExpressionTimezone", "Europe/Zurich"),
+    (run.a_schedule_calls_the_compactor, f"{TIMER}/Target/RetryPolicy", GONE),
+    (run.a_schedule_calls_the_compactor, f"{TIMER}/Target/DeadLetterConfig", GONE),
+    (run.a_schedule_calls_the_compactor, f"{TIMER}/Target/Arn", {"Fn::GetAtt": ["Parser", "Arn"]}),
+    (run.a_schedule_calls_the_compactor, f"{TIMER}/Target/RoleArn", {"Fn::GetAtt": ["CompactorRole", "Arn"]}),
+    (run.a_schedule_calls_the_compactor, f"{TIMER_MAY}/0/Resource", "arn:aws:lambda:eu-west-1:111122223333:function:f"),
+    (run.a_schedule_calls_the_compactor, f"{TIMER_MAY}/1", GONE),
+    (run.a_schedule_calls_the_compactor, "CompactorInvokes/Properties/DestinationConfig", GONE),
+    (run.a_schedule_calls_the_compactor, "CompactorInvokes/Properties/MaximumRetryAttempts", 0),
+    (run.a_schedule_calls_the_compactor, "CompactorInvokes/Properties/FunctionName", {"Ref": "Parser"}),
+    (run.a_schedule_calls_the_compactor, "CompactionDeadLetterQueue/Properties/MessageRetentionPeriod", 345600),
+    (run.the_compactor_has_room, "Compactor/Properties/Timeout", 300),
+    (run.the_compactor_has_room, "Compactor/Properties/MemorySize", 1769),
+    (run.the_compactor_has_room, "Compactor/Properties/EphemeralStorage/Size", 5120),
+    (run.the_compactor_has_room, f"{SETTINGS}/ACCESSLAKE_MAX_RAW_BYTES", 10 << 30),
+    (run.the_compactor_has_room, f"{SETTINGS}/ACCESSLAKE_MAX_RAW_OBJECTS", "10000"),
+    (run.the_compactor_has_room, f"{SETTINGS}/ACCESSLAKE_SCRATCH", GONE),
+    (run.the_compactor_has_room, "Compactor/Properties/ReservedConcurrentExecutions", 1),
     (run.queues_are_encrypted, "DeadLetterQueue/Properties/SqsManagedSseEnabled", False),
     (run.queues_are_encrypted, "LogQueue/Properties/KmsMasterKeyId", "alias/aws/sqs"),
     (run.functions_are_what_the_package_holds, "Parser/Properties/Handler", "etl.lambdas.parse_log.handler"),
     (run.functions_are_what_the_package_holds, f"{VARIABLES}/ACCESSLAKE_STREAM", GONE),
     (run.functions_are_what_the_package_holds, f"{VARIABLES}/ACCESSLAKE_LOG_BUCKETS", "the-lake"),
     (run.functions_are_what_the_package_holds, "Layer/Properties/CompatibleArchitectures", ["x86_64"]),
+    (run.functions_are_what_the_package_holds, "DuckDBLayer/Properties/CompatibleArchitectures", ["x86_64"]),
+    (run.functions_are_what_the_package_holds, "Compactor/Properties/Layers", GONE),
+    (run.functions_are_what_the_package_holds, "Compactor/Properties/CodeUri", GONE),
+    (run.functions_are_what_the_package_holds, f"{SETTINGS}/ACCESSLAKE_GRACE_DAYS", GONE),
+    (run.functions_are_what_the_package_holds, f"{SETTINGS}/ACCESSLAKE_LAKE", "s3://the-lake/elsewhere"),
+    (run.logs_are_kept_and_end, "CompactorLogs/Properties/RetentionInDays", GONE),
     (run.logs_are_kept_and_end, "ParserLogs/Properties/RetentionInDays", GONE),
     (run.logs_are_kept_and_end, "CreateCatalogLogs/Properties/LogGroupName", "/aws/lambda/catalog"),
     (run.logs_are_kept_and_end, "Parser/Properties/FunctionName", GONE),
@@ -143,6 +179,14 @@ BREAKS: tuple[tuple[Rule, str, Any], ...] = (
     (run.what_matters_is_alarmed, "FreshnessAlarm/Properties/TreatMissingData", "breaching"),
     (run.what_matters_is_alarmed, "FreshnessAlarm/Properties/Threshold", 900),
     (run.what_matters_is_alarmed, "ParserErrorsAlarm/Properties/Dimensions/0/Value", "parser"),
+    (run.what_matters_is_alarmed, "MissedRunAlarm", GONE),
+    (run.what_matters_is_alarmed, f"{MISSED}/TreatMissingData", "notBreaching"),
+    (run.what_matters_is_alarmed, f"{MISSED}/EvaluationPeriods", 24),
+    (run.what_matters_is_alarmed, f"{MISSED}/ComparisonOperator", "LessThanOrEqualToThreshold"),
+    (run.what_matters_is_alarmed, "StragglersAlarm", GONE),
+    (run.what_matters_is_alarmed, "LeftOutAlarm/Properties/AlarmActions", GONE),
+    (run.what_matters_is_alarmed, "CompactionDeadLetterAlarm", GONE),
+    (run.alarms_name_metrics_that_exist, "StragglersAlarm/Properties/MetricName", "Straggler"),
     (access.roles_name_what_they_may, f"{PARSER_MAY}/2/Resource", "*"),
     (access.roles_name_what_they_may, f"{PARSER_MAY}/2/Action", "s3:Get*"),
     (access.roles_name_what_they_may, f"{STREAM_MAY}/2/Resource/0", "*"),
@@ -151,6 +195,20 @@ BREAKS: tuple[tuple[Rule, str, Any], ...] = (
     (access.roles_write_only_where_they_must, f"{PARSER_MAY}/4/Resource/0", "arn:aws:s3:::the-lake/*"),
     (access.roles_write_only_where_they_must, f"{PARSER_MAY}/4/Resource/0", "arn:aws:s3:::the-lake/compacted/*"),
     (access.roles_write_only_where_they_must, f"{PARSER_MAY}/2/Action", ["s3:GetObject", "s3:DeleteObject"]),
+    (access.roles_write_only_where_they_must, f"{COMPACTOR_MAY}/3/Resource/0", "arn:aws:s3:::the-lake/raw/*"),
+    (access.roles_write_only_where_they_must, f"{COMPACTOR_MAY}/3/Resource/2", "arn:aws:s3:::the-lake/meta/*"),
+    (access.roles_write_only_where_they_must, f"{COMPACTOR_MAY}/4/Resource/0", "arn:aws:s3:::the-lake/compacted/*"),
+    (access.roles_write_only_where_they_must, f"{COMPACTOR_MAY}/4/Resource/0", "arn:aws:s3:::the-logs/*"),
+    (access.roles_write_only_where_they_must, f"{COMPACTOR_MAY}/5/Action", ["glue:UpdateTable", "glue:DeleteTable"]),
+    (access.the_state_moves_in_two_tables, f"{COMPACTOR_MAY}/5", GONE),
+    (access.the_state_moves_in_two_tables, f"{COMPACTOR_MAY}/5/Action", ["glue:GetTable", "glue:CreateTable"]),
+    (access.the_state_moves_in_two_tables, f"{COMPACTOR_MAY}/5/Resource/3", GONE),
+    (
+        access.services_are_who_they_say,
+        "CompactionTimerRole/Properties/AssumeRolePolicyDocument/Statement/0/Condition",
+        GONE,
+    ),
+    (access.only_tls, "CompactionDeadLetterQueuePolicy", GONE),
     (access.services_are_who_they_say, "StreamRole/Properties/AssumeRolePolicyDocument/Statement/0/Condition", GONE),
     (access.services_are_who_they_say, f"{QUEUE_POLICY}/0/Condition/StringEquals", GONE),
     (access.services_are_who_they_say, f"{LOG_POLICY}/0/Condition", GONE),
@@ -177,12 +235,12 @@ BREAKS: tuple[tuple[Rule, str, Any], ...] = (
     (access.rows_never_expire, f"{LIFECYCLE}/0/Prefix", "raw/"),
     (access.rows_never_expire, f"{LIFECYCLE}/0/Prefix", "compacted/"),
     (access.rows_never_expire, f"{LIFECYCLE}/0/Prefix", "meta/"),
-    (access.rows_never_expire, f"{LIFECYCLE}/2/Prefix", "quarantine/"),
-    (access.rows_never_expire, f"{LIFECYCLE}/3/ExpirationInDays", 400),
+    (access.rows_never_expire, f"{LIFECYCLE}/1/Prefix", "quarantine/"),
+    (access.rows_never_expire, f"{LIFECYCLE}/2/ExpirationInDays", 400),
     (access.rows_never_expire, f"{LIFECYCLE}/0/Transitions", [{"StorageClass": "GLACIER", "TransitionInDays": 30}]),
-    (access.rows_never_expire, f"{LIFECYCLE}/2/ExpirationInDays", 7),
+    (access.rows_never_expire, f"{LIFECYCLE}/1/ExpirationInDays", 7),
     (access.rows_never_expire, f"{LIFECYCLE}/0", GONE),
-    (access.uploads_are_aborted, f"{LIFECYCLE}/3", GONE),
+    (access.uploads_are_aborted, f"{LIFECYCLE}/2", GONE),
     (access.uploads_are_aborted, "LogBucket/Properties/LifecycleConfiguration/Rules/1/Status", "Disabled"),
     (access.logs_can_be_delivered, f"{LOG_POLICY}/0", GONE),
     (access.logs_can_be_delivered, f"{LOG_POLICY}/0/Principal/Service", "s3.amazonaws.com"),
@@ -207,13 +265,22 @@ WITH_ALL: tuple[tuple[Rule, str, Any], ...] = (
         "CreateCatalogGrantOnDatabase/Properties/Principal",
         {"DataLakePrincipalIdentifier": "x"},
     ),
+    (access.the_state_moves_in_two_tables, "CompactorGrantOnView", GONE),
+    (access.the_state_moves_in_two_tables, "CompactorGrantOnTable/DependsOn", GONE),
+    (access.the_state_moves_in_two_tables, "CompactorGrantOnTable/Properties/Permissions", ["DESCRIBE"]),
+    (access.a_key_is_used_everywhere, "CompactorLogs/Properties/KmsKeyId", GONE),
+    (access.a_key_is_used_everywhere, f"{COMPACTOR_MAY}/7", GONE),
     (access.a_key_is_used_everywhere, "ParserLogs/Properties/KmsKeyId", GONE),
     (access.a_key_is_used_everywhere, f"{STREAM}/EncryptionConfiguration", GONE),
     (access.a_key_is_used_everywhere, f"{PARSER_MAY}/6", GONE),
     (access.buckets_are_closed, "LakeBucket/Properties/BucketEncryption/ServerSideEncryptionConfiguration", []),
     (access.logs_can_be_delivered, f"{LOG_POLICY}/0/Condition/ArnLike/aws:SourceArn", ["arn:aws:s3:::one,two-*"]),
-    (access.rows_never_expire, f"{LIFECYCLE}/0/Prefix", "staging/"),
+    (access.rows_never_expire, f"{LIFECYCLE}/0/Prefix", "lake/staging/"),
     (lake.prefix_is_the_partition, f"{STREAM}/Prefix", "raw/ingest_date=!{timestamp:yyyy-MM-dd}/"),
+)
+PAUSED: tuple[tuple[Rule, str, Any], ...] = (
+    (run.a_schedule_calls_the_compactor, f"{TIMER}/State", "ENABLED"),
+    (run.what_matters_is_alarmed, f"{MISSED.partition('/')[0]}/Condition", "HasCompactor"),
 )
 DIRECT: tuple[tuple[Rule, str, Any], ...] = (
     (run.firehose_only_where_it_is_the_sink, f"{PARSER_MAY}/5", {"Sid": "Send", "Action": "firehose:PutRecord"}),
@@ -256,6 +323,11 @@ def test_a_broken_template_with_all_choices_breaks_the_rule(rule: Rule, path: st
 @pytest.mark.parametrize(("rule", "path", "value"), DIRECT, ids=name_of)
 def test_a_broken_template_of_the_direct_sink_breaks_the_rule(rule: Rule, path: str, value: Any) -> None:
     assert list(rule(deployed(broken(path, value), Sink="parquet")))
+
+
+@pytest.mark.parametrize(("rule", "path", "value"), PAUSED, ids=name_of)
+def test_a_broken_template_that_pauses_compaction_breaks_the_rule(rule: Rule, path: str, value: Any) -> None:
+    assert list(rule(deployed(broken(path, value), Compaction="paused")))
 
 
 def test_every_rule_is_proved() -> None:
@@ -343,8 +415,8 @@ def test_a_named_query_is_the_query_with_its_defaults(query: Any) -> None:
     """But for the days, which are counted when it runs, it says what `accesslake query` would run."""
     needed = {parameter.name: "?" for parameter in query.parameters if parameter.default is None}
     expected = bind(query, needed, newest_day="2026-01-31").replace("'?'", "?")
-    for days in (0, 1, 30, 90, 365):
-        day = {0: "2026-01-31", 1: "2026-01-30", 30: "2026-01-01", 90: "2025-11-02", 365: "2025-01-31"}[days]
+    for days in (0, 1, 7, 30, 90, 365):
+        day = f"{dt.date(2026, 1, 31) - dt.timedelta(days=days)}"
         back = f" - INTERVAL '{days}' DAY" if days else ""
         expected = expected.replace(f"'{day}'", f"DATE_FORMAT(CURRENT_DATE{back}, '%Y-%m-%d')")
     assert "".join(named_query_sql(query).split()) == "".join(expected.split())

@@ -64,12 +64,14 @@ def measure(taken: Taken, delivered: Delivered, *, now: datetime) -> dict[str, f
     return metrics
 
 
-def embedded_metrics(metrics: Mapping[str, float], *, function: str, now: datetime) -> str:
+def embedded_metrics(
+    metrics: Mapping[str, float], *, function: str, now: datetime, units: Mapping[str, str] = UNITS
+) -> str:
     """The log line that CloudWatch reads the metrics from."""
     directive = {
         "Namespace": NAMESPACE,
         "Dimensions": [[DIMENSION]],
-        "Metrics": [{"Name": name, "Unit": UNITS[name]} for name in metrics],
+        "Metrics": [{"Name": name, "Unit": units[name]} for name in metrics],
     }
     head = {"Timestamp": int(now.timestamp() * 1000), "CloudWatchMetrics": [directive]}
     return json.dumps({"_aws": head, DIMENSION: function, **metrics})

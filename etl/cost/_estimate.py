@@ -143,9 +143,10 @@ def _rest(load: Workload, sink: str) -> tuple[LineItem, ...]:
     return (
         LineItem(
             "compaction",
-            seconds * given.COMPACT_GB * price.LAMBDA_ARM.usd + raw_objects / 1e3 * price.S3_GET.usd,
+            seconds * given.COMPACT_GB * price.LAMBDA_ARM.usd
+            + raw_objects * given.COMPACT_REQUESTS / 1e3 * price.S3_GET.usd,
             f"{seconds:,.0f} s x {given.COMPACT_GB:.2f} GB x ${price.LAMBDA_ARM.usd:.10f}/GB-s"
-            f" + {raw_objects:,.0f} GETs",
+            f" + {raw_objects:,.0f} raw objects x {given.COMPACT_REQUESTS} GETs x ${price.S3_GET.usd}/1,000",
         ),
         LineItem(
             "storage, text logs",
@@ -171,9 +172,9 @@ def _rest(load: Workload, sink: str) -> tuple[LineItem, ...]:
         ),
         LineItem(
             "CloudWatch",
-            given.METRICS * price.METRIC.usd + given.ALARMS * price.ALARM.usd,
-            f"{given.METRICS} metrics x ${price.METRIC.usd:.2f} + {given.ALARMS} alarms x ${price.ALARM.usd:.2f},"
-            " whatever the volume",
+            (given.METRICS + given.COMPACTION_METRICS / 24) * price.METRIC.usd + given.ALARMS * price.ALARM.usd,
+            f"({given.METRICS} metrics + {given.COMPACTION_METRICS} in one hour a day) x ${price.METRIC.usd:.2f}"
+            f" + {given.ALARMS} alarms x ${price.ALARM.usd:.2f}, whatever the volume",
         ),
     )
 

@@ -52,8 +52,12 @@ RAW_DAYS: Final = 8
 """Raw objects live for the grace period of seven days after their compaction."""
 COMPACT_ROWS_PER_SECOND: Final = 50_000
 COMPACT_GB: Final = 3_008 / 1024
+COMPACT_REQUESTS: Final = 4
+"""For each raw object: its footer and its bytes, each looked for and read."""
 METRICS: Final = 15
-ALARMS: Final = 7
+COMPACTION_METRICS: Final = 10
+"""Sent once a day, and paid for by the hour (https://aws.amazon.com/cloudwatch/pricing/)."""
+ALARMS: Final = 12
 QUERY_DAYS: Final = 7
 QUERY_SHARE: Final = 0.25
 """What a query reads: a week, and a quarter of the bytes, its columns."""

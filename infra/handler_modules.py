@@ -1,24 +1,26 @@
-"""Which files of `etl` the Lambda handlers can reach, found in their imports, so that nothing else is deployed."""
+"""Which files of `etl` a Lambda handler can reach, found in their imports, so that nothing else is deployed with it."""
 
 from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 
 PROVIDED: Final = frozenset({"boto3", "botocore", "numpy", "pyarrow"})
-"""What the runtime and the layer hold beside the standard library."""
+"""What the runtime and the layer of every function hold beside the standard library."""
 
 
-def parser_modules(root: Path) -> list[Path]:
-    """Files of the handlers below `root`/etl/lambdas and of all they import, at their top or in a function, in order.
+def handler_modules(root: Path, handlers: Collection[str], *, provided: Collection[str] = PROVIDED) -> list[Path]:
+    """Files of these modules of `root`/etl/lambdas and of all they import, at their top or in a function, in order.
 
-    Raises `ValueError` if one of them imports a package that is not there when it runs on Lambda.
+    Raises `ValueError` if one of them imports a package that is not there when it runs on Lambda, or is not there itself.
     """
     found: dict[str, Path] = {}
-    waiting = [_name(root, path) for path in (root / "etl" / "lambdas").rglob("*.py")]
+    waiting = [f"etl.lambdas.{handler}" for handler in handlers]
+    if missing := [module for module in waiting if _file(root, module) is None]:
+        raise ValueError(f"there is no {', '.join(missing)}")
     while waiting:
         module = waiting.pop()
         path = _file(root, module)
@@ -30,8 +32,8 @@ def parser_modules(root: Path) -> list[Path]:
             package = imported.partition(".")[0]
             if package == "etl":
                 waiting.append(imported)
-            elif package not in PROVIDED and package not in sys.stdlib_module_names:
-                raise ValueError(f"{module} imports {package}, which is neither in the runtime nor in the layer")
+            elif package not in provided and package not in sys.stdlib_module_names:
+                raise ValueError(f"{module} imports {package}, which is neither in the runtime nor in a layer")
     return sorted(found.values())
 
 
@@ -46,11 +48,6 @@ def _imports(node: ast.AST) -> Iterator[str]:
             yield child.module
             yield from (f"{child.module}.{alias.name}" for alias in child.names)
         yield from _imports(child)
-
-
-def _name(root: Path, path: Path) -> str:
-    parts = path.relative_to(root).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def _file(root: Path, module: str) -> Path | None:

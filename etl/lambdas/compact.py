@@ -1,0 +1,146 @@
+"""The compaction function: what `accesslake compact` does, on a schedule, and what became of it in the log and in metrics.
+
+Configured by its environment: `ACCESSLAKE_LAKE` (`s3://bucket/prefix`), and if its defaults do not fit `ACCESSLAKE_TARGET_MIB`,
+`ACCESSLAKE_GRACE_DAYS`, `ACCESSLAKE_SEAL_HOURS`, `ACCESSLAKE_MAX_RAW_BYTES`, `ACCESSLAKE_MAX_RAW_OBJECTS` and
+`ACCESSLAKE_SCRATCH` (a folder that is the function's alone).
+
+It may run twice at once, and be ended at any point: the steps of `etl.compact` are made for that, and the next run goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+import traceback
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from etl.arrivals import embedded_metrics
+from etl.catalog import open_lake
+from etl.compact import (
+    DEFAULT_GRACE,
+    DEFAULT_SEAL_DELAY,
+    DEFAULT_TARGET_BYTES,
+    Compacted,
+    choose_objects,
+    compact,
+)
+from etl.errors import AccessLakeError, BadParameter, LakeUnusable, ObjectNotFound, first_line
+from etl.lake import Lake, read_plan, read_winner
+from etl.lake._layout import next_batch
+from etl.lambdas._compaction_metrics import COMPACTION_UNITS, measure_compaction
+from etl.lambdas._log import log
+from etl.masking import mask
+
+_MAX_RAW_BYTES: Final = 2560 << 20
+_MAX_RAW_OBJECTS: Final = 5_000
+"""What 10 GiB of scratch space and 15 minutes take, with room: docs/deploy.md has the arithmetic."""
+_MOST_NAMED: Final = 50
+_MOST_FRAMES: Final = 8
+_REASON_LENGTH: Final = 1000
+
+
+def handler(event: object, context: Any) -> dict[str, Any]:
+    """https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html .
+
+    A failure is raised, so that Lambda tries again, and hands the event to the dead-letter queue in the end. The error goes with
+    it, so it is one line without credentials.
+    """
+    start, now = time.monotonic(), datetime.now(UTC)
+    try:
+        done = _compact(now)
+    except Exception as error:
+        told = _without_secrets(error)
+        # Where it was, without the texts of the errors on the way, which quote what comes from outside.
+        frames = [
+            f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)
+        ]
+        log("ERROR", "compaction failed", reason=str(told), at=frames[-_MOST_FRAMES:])
+        raise told from None
+    facts = {**vars(done), "left_out": len(done.left_out), "stragglers": len(done.stragglers)}
+    log("INFO", "compaction", **facts)
+    _name("ERROR", done.left_out, f"cannot be read and is left out of batch {done.batch}; it stays where it is")
+    _name("WARNING", done.stragglers, f"came after its day was sealed, and is in batch {done.batch} now")
+    metrics = measure_compaction(done, seconds=time.monotonic() - start)
+    print(embedded_metrics(metrics, function=context.function_name, now=now, units=COMPACTION_UNITS), flush=True)
+    return facts
+
+
+def _compact(now: datetime) -> Compacted:
+    uri = os.environ.get("ACCESSLAKE_LAKE", "")
+    if not uri:
+        raise BadParameter("ACCESSLAKE_LAKE", "is not set")
+    seal_delay = timedelta(hours=_number("ACCESSLAKE_SEAL_HOURS", DEFAULT_SEAL_DELAY // timedelta(hours=1)))
+    target_mib = _number("ACCESSLAKE_TARGET_MIB", DEFAULT_TARGET_BYTES >> 20, least=1)
+    grace = timedelta(days=_number("ACCESSLAKE_GRACE_DAYS", DEFAULT_GRACE.days))
+    most_bytes = _number("ACCESSLAKE_MAX_RAW_BYTES", _MAX_RAW_BYTES)
+    most_objects = _number("ACCESSLAKE_MAX_RAW_OBJECTS", _MAX_RAW_OBJECTS)
+    _clear_scratch()
+    sizes = waiting_sizes(open_lake(uri), now=now, seal_delay=seal_delay)
+    if sum(sizes) > most_bytes or len(sizes) > most_objects:
+        raise LakeUnusable(
+            uri,
+            f"the next batch has {len(sizes):,} raw objects of {sum(sizes):,} bytes, and {most_objects:,} of {most_bytes:,} fit",
+            hint="run accesslake compact on a machine once; the schedule goes on after it",
+        )
+    return compact(uri, target_bytes=target_mib << 20, grace=grace, seal_delay=seal_delay)
+
+
+def waiting_sizes(lake: Lake, *, now: datetime, seal_delay: timedelta) -> list[int]:
+    """Sizes of the raw objects that the next run has to rewrite: those of a plan that stands, or those that may be planned.
+
+    None of a batch that has been rewritten already: it only has to be published.
+    """
+    state = lake.keeper.read()
+    batch = next_batch(state.batch)
+    try:
+        plan = read_plan(lake.store, batch)
+    except ObjectNotFound:
+        chosen = choose_objects(lake.uncompacted(), raw_since=state.raw_since, now=now, seal_delay=seal_delay)
+        return [stored.size for stored in chosen.objects]
+    try:
+        read_winner(lake.store, batch)
+    except ObjectNotFound:
+        return [item.size for item in plan.inputs]
+    return []
+
+
+def _clear_scratch() -> None:
+    """Start with an empty scratch folder: a run that was ended in its middle leaves gigabytes, which its successor may find."""
+    scratch = os.environ.get("ACCESSLAKE_SCRATCH")
+    if scratch:
+        shutil.rmtree(scratch, ignore_errors=True)
+        Path(scratch).mkdir(parents=True, exist_ok=True)
+        tempfile.tempdir = scratch
+
+
+def _name(level: str, keys: Sequence[str], what: str) -> None:
+    """A line for each object, up to a number of them: a bad day must not flood the log."""
+    for key in keys[:_MOST_NAMED]:
+        log(level, what, object=mask(key))
+    if len(keys) > _MOST_NAMED:
+        log(level, what, more=len(keys) - _MOST_NAMED)
+
+
+def _without_secrets(error: Exception) -> AccessLakeError:
+    """The error as it may be shown, of a class that others know; one that is none of ours says what it was."""
+    if isinstance(error, AccessLakeError):
+        known = (kind for kind in type(error).__mro__ if issubclass(kind, AccessLakeError))
+        public = next(kind for kind in known if kind.__module__ == AccessLakeError.__module__)
+        return public(_line(error.subject), _line(error.reason), hint=_line(error.hint))
+    return AccessLakeError("compaction", _line(f"{type(error).__name__}: {first_line(error)}"))
+
+
+def _line(text: str) -> str:
+    return " ".join(mask(text).split())[:_REASON_LENGTH]
+
+
+def _number(name: str, default: int, *, least: int = 0) -> int:
+    given = os.environ.get(name, str(default))
+    if not (given.isascii() and given.isdigit()) or int(given) < least:
+        raise BadParameter(name, f"{given!r} is no number from {least} on")
+    return int(given)
