@@ -9,7 +9,8 @@ A file starts with comment lines::
 
 The first line is the question. A line that starts with `:name` declares a parameter: its type (`date`, `integer` or
 `string`), its default after `=` (none: it must be given), and after two spaces what it is. Other lines are notes. In
-the SQL a parameter is `:name`. So one file documents itself, runs on Athena, and runs embedded.
+the SQL a parameter is `:name`. So one file documents itself, runs on Athena, and runs embedded. A detection also says
+`-- severity: high` and `-- remedy: What to do about it.`, each in a line of its own.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ _PARAMETER = re.compile(
         (?:[ ]{2,}(?P<description>.*))?$""",
     re.VERBOSE,
 )
+_SAYING = re.compile(r"(severity|remedy): (.+)")
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,10 @@ class Query:
     parameters: tuple[Parameter, ...]
     sql: str
     notes: str = ""
+    severity: str = ""
+    """Of a detection: `high`, `medium`, `low` or `info`."""
+    remedy: str = ""
+    """Of a detection: what to do about what it finds."""
 
 
 def list_queries() -> tuple[Query, ...]:
@@ -74,8 +80,9 @@ def read_query(name: str, text: str) -> Query:
     """Split a SQL file into header and SQL; raises `QueryError` if a parameter line cannot be read."""
     header, sql = _split_header(text)
     parameters = tuple(_read_parameter(name, line) for line in header[1:] if line.startswith(":"))
-    notes = " ".join(line for line in header[1:] if line and not line.startswith(":"))
-    return Query(name, header[0] if header else "", parameters, sql, notes)
+    said = {match[1]: match[2] for match in map(_SAYING.fullmatch, header[1:]) if match is not None}
+    notes = " ".join(line for line in header[1:] if line and not line.startswith(":") and not _SAYING.fullmatch(line))
+    return Query(name, header[0] if header else "", parameters, sql, notes, **said)
 
 
 def sql_folder() -> Path:

@@ -34,6 +34,8 @@ def docs_queries() -> str:
 
 def _section(query: Query) -> str:
     parts = [f"## {query.name}\n", f"{query.question}\n"]
+    if query.severity:
+        parts.append(f"Severity: {query.severity}. {query.remedy}\n")
     if query.notes:
         parts.append(f"{query.notes}\n")
     if query.parameters:

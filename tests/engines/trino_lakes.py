@@ -6,10 +6,12 @@ import datetime as dt
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from conftest import S3Server
-from firehose_conversion import Conversion
+from detect_rows import make_rows
+from hostile_keys import hostile_log, put_firehose
 from query_lake import random_rows
 from small_lakes import Truth, local_truth, log_text, put_raw, rows_of, write_logs
 
@@ -17,8 +19,7 @@ from etl import SCHEMA, parse
 from etl.compact import compact
 from etl.ingest import ingest
 from etl.lake import open_lake
-from etl.schema import JSON_KEYS, RAW_TABLE
-from etl.sinks._documents import to_documents
+from etl.parse import decode_key
 
 FIRST_DAY = "2024-03-01"
 """Not before the first row: each projected day is listed, and costs a request."""
@@ -60,15 +61,21 @@ def make_lakes(folder: Path, server: S3Server) -> Lakes:
 
     varied = pa.Table.from_pylist(random_rows(600, days=40, last=NEWEST, seed=4), SCHEMA)
     older = parse(log_text(60, seed="c"), source_key="s3://logs/c").table
-    twice = _without(varied, "object_key")
+    twice = _decoded(_without(varied, "object_key"))
+    hostile = parse(hostile_log(), source_key="s3://logs/hostile").table
     put_firehose(lake, "varied", varied, day=RAW_SINCE)
     put_firehose(lake, "varied-again", varied, day=LAST_RAW)
     put_firehose(lake, "older", older, day=LAST_RAW, lacks=("object_key", *NEWER_FIELDS))
+    put_firehose(lake, "hostile", hostile, day=LAST_RAW)
+    found = telling_rows()
+    put_raw(lake, "found", found, day=LAST_RAW)
     truth = (
         local_truth(logs)
-        + rows_of(pa.Table.from_pylist(early, SCHEMA))
+        + rows_of(_decoded(pa.Table.from_pylist(early, SCHEMA)))
         + rows_of(twice)
-        + rows_of(_without(older, "object_key", *NEWER_FIELDS))
+        + rows_of(_without(older, *NEWER_FIELDS))
+        + rows_of(hostile)
+        + rows_of(_decoded(pa.Table.from_pylist(found, SCHEMA)))
     )
 
     after = folder / "after"
@@ -88,14 +95,29 @@ def make_lakes(folder: Path, server: S3Server) -> Lakes:
     )
 
 
-def put_firehose(lake: Path, name: str, rows: pa.Table, *, day: str, lacks: tuple[str, ...] = ("object_key",)) -> None:
-    """A raw file as Firehose writes it: SNAPPY, INT96 times, no status for a clean row, and some columns not at all."""
-    columns = {column: kind for column, kind, _ in RAW_TABLE.columns if column not in lacks}
-    conversion = Conversion(columns, JSON_KEYS)
-    data = "".join(to_documents(rows).to_pylist()).encode()
-    path = lake / "raw" / f"ingest_date={day}" / f"{name}.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(conversion.to_parquet(conversion.read_record(data)))
+def telling_rows() -> list[dict[str, Any]]:
+    """What the detections look for and random rows hardly have."""
+    presigned = {
+        "authentication_type": "QueryString",
+        "request_uri": "GET /k?X-Amz-Expires=604800&X-Amz-Signature=x HTTP/1.1",
+    }
+    return make_rows(
+        *[{"http_status": 403, "error_code": "AccessDenied"}] * 4,
+        presigned,
+        {"request_uri": "GET /k?password=x HTTP/1.1"},
+        {"source_region": "us-east-1", "time": "2024-03-05T00:00:00"},
+        {"source_region": "sa-east-1"},
+        source_key="s3://logs/found",
+    )
+
+
+def _decoded(table: pa.Table) -> pa.Table:
+    """With object keys where there are none and the logged ones can be decoded."""
+    keys = [
+        row["object_key"] or (row["key_name"] and decode_key(row["key_name"], row["operation"]))
+        for row in table.to_pylist()
+    ]
+    return table.set_column(SCHEMA.names.index("object_key"), "object_key", pa.array(keys, pa.string()))
 
 
 def _without(table: pa.Table, *names: str) -> pa.Table:

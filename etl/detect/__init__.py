@@ -1,0 +1,55 @@
+"""What to look into: requests signed with Signature Version 2, their neighbours in SQL, and what was found, counted once.
+
+`detect_sigv2` is the detector over Arrow, `detect_file` the same over a Parquet file; they need no engine. `detect` runs
+every detection over a lake. ``docs/detections.md`` says what each means.
+"""
+
+from etl.detect._book import read_findings, write_findings
+from etl.detect._clients import Client, advise, read_client
+from etl.detect._detect import LakeFindings, detect
+from etl.detect._findings import (
+    FINDINGS_SCHEMA,
+    SEVERITIES,
+    build_findings,
+    build_sigv2_findings,
+    findings_key,
+    fold_findings,
+    mask_secrets,
+    object_findings_name,
+)
+from etl.detect._inventory import INVENTORY_SCHEMA, Migration, merge_inventories, plan_migration, take_inventory
+from etl.detect._lines import render_line, write_lines
+from etl.detect._metrics import embedded_metrics, measure
+from etl.detect._read import detect_file
+from etl.detect._sigv2 import OBJECT_DETECTIONS, Detected, detect_sigv2
+
+__all__ = [
+    "FINDINGS_SCHEMA",
+    "INVENTORY_SCHEMA",
+    "OBJECT_DETECTIONS",
+    "SEVERITIES",
+    "Client",
+    "Detected",
+    "LakeFindings",
+    "Migration",
+    "advise",
+    "build_findings",
+    "build_sigv2_findings",
+    "detect",
+    "detect_file",
+    "detect_sigv2",
+    "embedded_metrics",
+    "findings_key",
+    "fold_findings",
+    "mask_secrets",
+    "measure",
+    "merge_inventories",
+    "object_findings_name",
+    "plan_migration",
+    "read_client",
+    "read_findings",
+    "render_line",
+    "take_inventory",
+    "write_findings",
+    "write_lines",
+]

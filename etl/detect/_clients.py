@@ -1,0 +1,178 @@
+"""Which program sent a request, and from which version on it signs with Signature Version 4: pure.
+
+Versions and advice for AWS's own SDKs are those of "Moving from Signature Version 2 to Signature Version 4" in the S3 user
+guide (https://docs.aws.amazon.com/AmazonS3/latest/API/specify-signature-version.html#UsingAWSSDK-move-to-Sig4): the least
+version to use; some need the signature version set in the client besides, presigned URLs above all. s3fs signs with Version
+4 since its pull request 116 (2015), and fell back to Version 2 by itself until 2845 (2026). Hadoop's S3A refuses Version 2
+from 3.4.0 on (HADOOP-18857). Of the others no such version is documented where we could read it, so none is given.
+
+A user agent is what the client says it is. It is good enough to find one's own programs by, and proves nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+_LONGEST_NAME: Final = 40
+
+
+class Client(NamedTuple):
+    """A program and its version as its user agent gives them; `""` for no version."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program that is known by its user agent."""
+
+    name: str
+    pattern: re.Pattern[str]
+    """Finds it in a user agent; its group is the version."""
+    sigv4_since: str | None
+    """The version from which on it signs with Version 4; `""` if all do, None if that is not known."""
+    action: str
+    """What to do if it signs with Version 2 all the same."""
+
+
+_VERSION: Final = r"[/# ]v?([0-9][0-9A-Za-z.\-]{0,20})"
+
+
+def _program(name: str, token: str, since: str | None, action: str) -> Program:
+    return Program(name, re.compile(token + rf"(?:{_VERSION})?"), since, action)
+
+
+_SIGNER: Final = "Something sets the old signature version in the client: remove that setting, and set the Region."
+
+PROGRAMS: Final[tuple[Program, ...]] = (
+    _program(
+        "AWS console", r"\bS3Console", None, "The console's own requests: there is nothing to upgrade on your side."
+    ),
+    _program(
+        "AWS CLI v1",
+        r"\baws-cli(?=/1\.)",
+        "1.11.108",
+        "Upgrade, then: aws configure set default.s3.signature_version s3v4",
+    ),
+    _program("AWS CLI v2", r"\baws-cli(?=/2\.)", "", "Remove s3.signature_version from the profile."),
+    _program(
+        "s3fs",
+        r"\bs3fs",
+        "1.79",
+        "Upgrade and mount with -o sigv4: before 2026 it falls back to Version 2 by itself when Version 4 is refused.",
+    ),
+    _program("s3cmd", r"\bs3cmd", None, "Upgrade, and remove signature_v2 from .s3cfg."),
+    _program("rclone", r"\brclone", None, "Set v2_auth = false for the remote."),
+    _program("MinIO client", r"\bmc\b(?=/RELEASE)|\bMinIO \([^)]{0,80}\)", None, "Set the alias anew with --api S3v4."),
+    _program(
+        "Cyberduck", r"\b(?:Cyberduck|Mountain Duck|duck)\b", None, "Upgrade, and use the bundled Amazon S3 profile."
+    ),
+    _program(
+        "Hadoop S3A",
+        r"\b(?:Hadoop|S3AFileSystem)\b",
+        "3.4.0",
+        "Remove fs.s3a.signing-algorithm (S3SignerType is Version 2); 3.4.0 no longer has it.",
+    ),
+    _program(
+        "JetS3t",
+        r"\bJetS3t",
+        None,
+        "Replace it: it signs with Version 2 unless storage-service.request-signature-version says AWS4-HMAC-SHA256.",
+    ),
+    _program(
+        "AWS SDK for Java 1",
+        r"\baws-sdk-java(?=/1\.)",
+        "1.11.201",
+        "Upgrade, better to SDK 2, and set the Region; presigned URLs need Version 4 set in the client.",
+    ),
+    _program("AWS SDK for Java 2", r"\baws-sdk-java(?=/2\.)", "", _SIGNER),
+    _program(
+        "AWS SDK for JavaScript 2",
+        r"\baws-sdk-(?:nodejs|js)(?=/2\.)",
+        "2.68.0",
+        "Upgrade, better to SDK 3, and construct the client with signatureVersion 'v4'.",
+    ),
+    _program("AWS SDK for JavaScript 3", r"\baws-sdk-js(?=/3\.)", "", _SIGNER),
+    _program("AWS SDK for Go 2", r"\baws-sdk-go-v2", "", _SIGNER),
+    _program("AWS SDK for Go 1", r"\baws-sdk-go(?=/)", "", _SIGNER),
+    _program(
+        "AWS SDK for PHP 2",
+        r"\baws-sdk-php2",
+        "2.7.4",
+        "Upgrade, better to SDK 3; on 2.7.4 set signature to v4 in the client.",
+    ),
+    _program("AWS SDK for PHP 3", r"\baws-sdk-php(?=/3\.)", "", "Set signature_version to v4 in the client."),
+    _program("AWS SDK for Ruby 3", r"\baws-sdk-ruby3", "", "Set signature_version to 'v4' in the client."),
+    _program(
+        "AWS SDK for Ruby 1 or 2", r"\baws-sdk-ruby2?(?=/)", "3", "Upgrade to SDK 3: no version of 1 or 2 is enough."
+    ),
+    _program(
+        "AWS SDK for .NET",
+        r"\baws-sdk-(?:net|dotnet)(?:-[a-z0-9]+)?",
+        "3.3.0.0",
+        "Upgrade, and set AWSConfigsS3.UseSignatureVersion4 = true.",
+    ),
+    _program("AWS Tools for PowerShell", r"\bAWSPowerShell(?:\.[A-Za-z]+)?", "3.3.0.0", "Upgrade the module."),
+    _program("AWS SDK for C++", r"\baws-sdk-cpp", "", _SIGNER),
+    _program("AWS SDK (newer)", r"\baws-sdk-(?:rust|swift|kotlin)", "", _SIGNER),
+    _program(
+        "aiobotocore", r"\baiobotocore", None, "Upgrade, and set signature_version='s3v4' in the client's Config."
+    ),
+    _program("Boto3", r"\bBoto3", "1.4.6", "Upgrade, and set Config(signature_version='s3v4') and the Region."),
+    _program("Botocore", r"\bBotocore", "1.5.71", "Upgrade, and set Config(signature_version='s3v4') and the Region."),
+    _program(
+        "Boto 2",
+        r"\bBoto(?=/2\.)",
+        "2.49.0",
+        "Replace it by Boto3; on 2.49.0 set use-sigv4 = True in its configuration.",
+    ),
+    _program(
+        "curl or wget",
+        r"\b(?:curl|Wget)\b",
+        None,
+        "A script signs, or it opens a presigned URL: change what makes the signature (curl has --aws-sigv4).",
+    ),
+    _program(
+        "Browser",
+        r"\bMozilla(?=/[0-9])",
+        None,
+        "A browser signs nothing: it opens a presigned URL. Find the program that makes these URLs.",
+    ),
+)
+"""The first that matches counts: programs built on an SDK stand before it, and those that imitate a browser after all."""
+
+UNKNOWN_ACTION: Final = "Ask its maintainers from which version on it signs with Signature Version 4."
+NO_AGENT: Final = "(no user agent)"
+NO_AGENT_ACTION: Final = "A program that does not say what it is: find it by its requester and address."
+_PROGRAMS: Final = {program.name: program for program in PROGRAMS}
+_FIRST_WORD: Final = re.compile(
+    r"[\[\s\"]*([A-Za-z][A-Za-z0-9._\-]{0,60}(?: [A-Z][A-Za-z0-9]{0,20}){0,2})(?:" + _VERSION + ")?"
+)
+
+
+@lru_cache(maxsize=4096)
+def read_client(user_agent: str | None) -> Client:
+    """The program and its version; of an unknown one, what stands before the first slash."""
+    if not user_agent or user_agent.strip() in ("", "-"):
+        return Client(NO_AGENT, "")
+    text = user_agent[:1024]
+    for program in PROGRAMS:
+        match = program.pattern.search(text)
+        if match is not None:
+            return Client(program.name, match[1] or "")
+    match = _FIRST_WORD.match(text)
+    if match is None:
+        return Client("(unreadable)", "")
+    return Client(match[1][:_LONGEST_NAME], match[2] or "")
+
+
+def advise(client: Client) -> tuple[str | None, str]:
+    """The version from which on the client signs with Version 4 (`""`: all do; None: not known), and what to do."""
+    program = _PROGRAMS.get(client.name)
+    if program is None:
+        return None, NO_AGENT_ACTION if client.name == NO_AGENT else UNKNOWN_ACTION
+    return program.sigv4_since, program.action

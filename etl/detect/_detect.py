@@ -1,0 +1,134 @@
+"""All detections, or some, over days of a lake; what they find is written down once."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from etl.detect._book import FindingsBook
+from etl.detect._detections import find_detections, run_detection
+from etl.detect._findings import (
+    FINDINGS_SCHEMA,
+    build_findings,
+    build_sigv2_findings,
+    fold_findings,
+    fold_rows,
+    no_rows,
+)
+from etl.detect._inventory import Migration, plan_migration, take_inventory
+from etl.detect._read import NOTHING, detect_file
+from etl.detect._sigv2 import OBJECT_DETECTIONS, Detected
+from etl.errors import LakeError
+from etl.lake import Lake, open_lake
+
+if TYPE_CHECKING:
+    from etl.lake._snapshot import Snapshot
+    from etl.query import Query
+
+
+@dataclass(frozen=True)
+class LakeFindings:
+    """What there is to know of the days that were looked at."""
+
+    detections: dict[str, Query]
+    """Those that ran, by name, the gravest first: each with its question, severity and remedy."""
+    findings: pa.Table
+    """`FINDINGS_SCHEMA`: each finding once, in the order of the detections; credentials masked."""
+    unsure: pa.Table
+    """All ambiguous lines, and undecidable ones; the column `undecidable` says which may be SigV2. Not masked."""
+    migrations: tuple[Migration, ...]
+    """Who still signs with SigV2, and what there is to do."""
+    new: int
+    """Findings that nobody had written down before."""
+    failed: tuple[str, ...]
+    """A line for each file that could not be read."""
+
+
+def detect(
+    lake: str | Lake,
+    *,
+    since: str | None = None,
+    until: str | None = None,
+    detections: Sequence[str] = (),
+    now: dt.datetime | None = None,
+) -> LakeFindings:
+    """Run the named detections, or all, over the lake's rows of these days, or of all days, and write down what is new.
+
+    `since` and `until` (`YYYY-MM-DD`, `today`, `-7d`) are event days, both inclusive. SigV2 is looked for file by file, and
+    what a file holds is written down whole, whatever days were asked for, in a file of findings that is named after it and
+    created once; what the other detections find is written down unless it is there. Running it again adds nothing, and
+    neither does running it before and after compaction. `now` gives the day under which findings are kept. A file that
+    cannot be read is named in the result. Raises `BadParameter`, `QueryError` and `LakeError`.
+    """
+    # Imported here: it needs DuckDB, and whoever looks at single files (`detect_file`) does not.
+    from etl.query import connect, newest_day, resolve_day
+
+    asked = find_detections(detections)
+    opened = open_lake(lake) if isinstance(lake, str) else lake
+    snapshot = opened.snapshot()
+    book = FindingsBook(opened, snapshot, day=f"{now or dt.datetime.now(dt.UTC):%Y-%m-%d}")
+    failed: list[str] = []
+    with connect(snapshot) as connection:
+        newest = newest_day(connection)
+        first = None if since is None else resolve_day("--since", since, newest_day=newest)
+        last = None if until is None else resolve_day("--until", until, newest_day=newest)
+        sigv2 = NOTHING
+        if OBJECT_DETECTIONS.keys() & asked.keys():
+            sigv2 = _join(_detect_files(snapshot, book, first, last, failed))
+        by_file = build_sigv2_findings(sigv2)
+        tables = [no_rows(FINDINGS_SCHEMA)]
+        for name, query in asked.items():
+            if name in OBJECT_DETECTIONS:
+                tables.append(by_file.filter(pc.equal(by_file.column("detection"), name)))
+                continue
+            found = run_detection(connection, query, since=first, until=last, newest_day=newest)
+            findings = fold_findings(build_findings(found, detection=name, severity=query.severity))
+            book.enter(findings)
+            tables.append(findings)
+    migrations = plan_migration(take_inventory(sigv2.hits), newest_day=newest)
+    return LakeFindings(asked, pa.concat_tables(tables), sigv2.unsure, migrations, book.new, tuple(failed))
+
+
+def _detect_files(
+    snapshot: Snapshot, book: FindingsBook, first: str | None, last: str | None, failed: list[str]
+) -> Iterator[Detected]:
+    """What is found in each file of these days; all of it is written down."""
+    of_days = [
+        file
+        for file in snapshot.compacted
+        if (first is None or file.day >= first) and (last is None or file.day <= last)
+    ]
+    for file in (*of_days, *snapshot.raw):
+        try:
+            found = detect_file(file.path, filesystem=snapshot.filesystem)
+        except LakeError as error:
+            failed.append(str(error))
+            continue
+        book.enter_object(file.path, build_sigv2_findings(found))
+        yield Detected(_within(found.hits, first, last), _within(found.unsure, first, last), found.rows)
+
+
+def _join(found: Iterator[Detected]) -> Detected:
+    """All that was found, each row once: Firehose may have written it twice."""
+    every = [NOTHING, *found]
+    return Detected(
+        fold_rows(pa.concat_tables([each.hits for each in every])),
+        fold_rows(pa.concat_tables([each.unsure for each in every])),
+        sum(each.rows for each in every),
+    )
+
+
+def _within(rows: pa.Table, first: str | None, last: str | None) -> pa.Table:
+    """The rows of these days, both inclusive."""
+    if first is not None:
+        rows = rows.filter(pc.greater_equal(_days(rows), first))
+    return rows if last is None else rows.filter(pc.less_equal(_days(rows), last))
+
+
+def _days(rows: pa.Table) -> pa.ChunkedArray:
+    return pc.strftime(rows.column("request_time"), format="%Y-%m-%d")

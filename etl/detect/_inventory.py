@@ -1,0 +1,100 @@
+"""Who still signs with Signature Version 2, with what, and until when: pure.
+
+An inventory is a table with a row for each requester, bucket and client; those of two sets of findings merge into that of
+both, so that days can be taken one by one.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+
+from etl.detect._clients import Client, advise, read_client
+
+INVENTORY_SCHEMA: Final = pa.schema(
+    [
+        ("requester", pa.string()),
+        ("bucket_name", pa.string()),
+        ("client", pa.string()),
+        ("client_version", pa.string()),
+        ("first_request", pa.timestamp("ms")),
+        ("last_request", pa.timestamp("ms")),
+        ("requests", pa.int64()),
+    ]
+)
+"""The state of an inventory: what merges."""
+GONE_AFTER_DAYS: Final = 30
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One requester's client in one bucket, and what there is to do about it."""
+
+    requester: str | None
+    bucket_name: str
+    client: str
+    client_version: str
+    first_request: dt.datetime
+    last_request: dt.datetime
+    requests: int
+    status: str
+    """`active`, or `gone` if it was not seen for some time before the lake's newest day."""
+    sigv4_since: str | None
+    """The version from which on the client signs with Version 4; `""` if all do, None if that is not known."""
+    action: str
+
+
+def take_inventory(hits: pa.Table) -> pa.Table:
+    """The inventory of SigV2 requests, each of which is there once: rows with requester, bucket, user agent and time."""
+    groups = hits.select(["requester", "bucket_name", "user_agent", "request_time"]).group_by(
+        ["requester", "bucket_name", "user_agent"], use_threads=False
+    )
+    counted = groups.aggregate([("request_time", "min"), ("request_time", "max"), ([], "count_all")])
+    rows = []
+    for row in counted.to_pylist():
+        client = read_client(row["user_agent"])
+        rows.append(
+            {
+                "requester": row["requester"],
+                "bucket_name": row["bucket_name"],
+                "client": client.name,
+                "client_version": client.version,
+                "first_request": row["request_time_min"],
+                "last_request": row["request_time_max"],
+                "requests": row["count_all"],
+            }
+        )
+    return merge_inventories([pa.Table.from_pylist(rows, INVENTORY_SCHEMA)])
+
+
+def merge_inventories(inventories: Iterable[pa.Table]) -> pa.Table:
+    """The inventory of all requests of inventories that have no request in common. The order of its rows is total."""
+    merged: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for inventory in inventories:
+        for row in inventory.to_pylist():
+            key = tuple(row[name] for name in INVENTORY_SCHEMA.names[:4])
+            known = merged.setdefault(key, {**row, "requests": 0})
+            known["first_request"] = min(known["first_request"], row["first_request"])
+            known["last_request"] = max(known["last_request"], row["last_request"])
+            known["requests"] += row["requests"]
+    # None is not compared with a text.
+    ordered = sorted(merged, key=lambda key: [(part is not None, part or "") for part in key])
+    return pa.Table.from_pylist([merged[key] for key in ordered], INVENTORY_SCHEMA)
+
+
+def plan_migration(inventory: pa.Table, *, newest_day: str, gone_after: int = GONE_AFTER_DAYS) -> tuple[Migration, ...]:
+    """What there is to do, the busiest of the active first.
+
+    `newest_day` (`YYYY-MM-DD`) is the lake's: a client is gone if its last request came more than `gone_after` days before.
+    """
+    since = dt.datetime.combine(dt.date.fromisoformat(newest_day), dt.time()) - dt.timedelta(days=gone_after)
+    found = []
+    for row in inventory.to_pylist():
+        sigv4_since, action = advise(Client(row["client"], row["client_version"]))
+        status = "active" if row["last_request"] >= since else "gone"
+        found.append(Migration(**row, status=status, sigv4_since=sigv4_since, action=action))
+    return tuple(sorted(found, key=lambda each: (each.status, -each.requests)))

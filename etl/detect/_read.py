@@ -1,0 +1,117 @@
+"""The detector over one Parquet file, raw or compacted: as few of its bytes as tell.
+
+The footer's statistics leave out row groups in which nothing can be signed with SigV2 and nothing is in doubt. Of the
+others the signature versions are read; all that a finding shows is read only of row groups that have one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import IO, TYPE_CHECKING, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from etl.detect._findings import no_rows
+from etl.detect._sigv2 import CERTAIN, JUDGED, SHOWN, SIGV2, UNDECIDABLE, Detected, judge_signatures
+from etl.errors import LakeUnusable, ObjectNotFound, first_line
+from etl.parse import CLEAN
+from etl.schema import SCHEMA
+
+if TYPE_CHECKING:
+    import pyarrow.fs
+
+_COLUMNS: Final = {*SHOWN, *JUDGED}
+_HITS_SCHEMA: Final = pa.schema([SCHEMA.field(name) for name in SHOWN])
+_UNSURE_SCHEMA: Final = pa.schema(
+    [*(SCHEMA.field(name) for name in (*CERTAIN, *JUDGED)), pa.field(UNDECIDABLE, pa.bool_())]
+)
+NOTHING: Final = Detected(no_rows(_HITS_SCHEMA), no_rows(_UNSURE_SCHEMA), 0)
+"""What is found in no file."""
+_REPEATING: Final = (
+    *("source_key", "bucket_name", "remote_ip", "requester", "operation", "user_agent"),
+    *("authentication_type", "signature_version", "parse_status"),
+)
+"""Columns whose few values are kept as a dictionary: only those of the rows that are shown become texts."""
+
+
+def detect_file(file: str | IO[bytes], *, filesystem: pyarrow.fs.FileSystem | None = None) -> Detected:
+    """What `detect_sigv2` finds in a Parquet file of raw/ or compacted/, with the schema's types.
+
+    `file` is a path, as the file system names it, or an open file that can seek. Memory holds one row group's columns. Raises
+    `ObjectNotFound`, and `LakeUnusable` for a file that cannot be read or is no table of log lines.
+    """
+    name = file if isinstance(file, str) else "Parquet file"
+    try:
+        with pq.ParquetFile(
+            file, filesystem=filesystem, read_dictionary=list(_REPEATING), coerce_int96_timestamp_unit="ms"
+        ) as parquet:
+            return _detect(parquet, name)
+    except FileNotFoundError:
+        raise ObjectNotFound(name, "no such file in the lake") from None
+    except KeyError:
+        raise _no_table(name) from None
+    except (OSError, pa.ArrowException) as error:
+        raise LakeUnusable(name, first_line(error)) from error
+
+
+def _detect(parquet: pq.ParquetFile, name: str) -> Detected:
+    metadata = parquet.metadata
+    places = {metadata.schema.column(place).name: place for place in range(metadata.num_columns)}
+    if not places.keys() >= _COLUMNS:
+        raise _no_table(name)
+    hits, unsure = [NOTHING.hits], [NOTHING.unsure]
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        is_clean = _holds_only(group.column(places["parse_status"]), CLEAN)
+        if is_clean and not _may_hold(group.column(places["signature_version"]), SIGV2):
+            continue
+        judged = parquet.read_row_group(number, columns=["signature_version"] if is_clean else list(JUDGED))
+        verdicts = judge_signatures(judged)
+        if verdicts.is_empty:
+            continue
+        found, doubted = _pick(judged, verdicts.signed), _pick(judged, verdicts.unsure)
+        # One at a time: keys and URIs are most of a file. They are not read at all for rows that are only in doubt.
+        for column in SHOWN if len(verdicts.signed) else CERTAIN:
+            if column not in judged.column_names:
+                values = parquet.read_row_group(number, columns=[column])
+                found |= _pick(values, verdicts.signed)
+                doubted |= _pick(values, verdicts.unsure)
+        if len(verdicts.signed):
+            hits.append(_conform(found, _HITS_SCHEMA))
+        if len(verdicts.unsure):
+            unsure.append(_conform(doubted | {UNDECIDABLE: verdicts.undecidable}, _UNSURE_SCHEMA))
+    return Detected(pa.concat_tables(hits), pa.concat_tables(unsure), metadata.num_rows)
+
+
+def _may_hold(column: pq.ColumnChunkMetaData, value: str) -> bool:
+    """Whether the column's statistics, if there are any, leave room for the value."""
+    statistics = column.statistics
+    if statistics is None:
+        return True
+    if not statistics.has_min_max:
+        return not (statistics.has_null_count and statistics.null_count == column.num_values)
+    return bool(statistics.min <= value <= statistics.max)
+
+
+def _holds_only(column: pq.ColumnChunkMetaData, value: str) -> bool:
+    """Whether the column's statistics say that it holds the value and nulls, and nothing else."""
+    statistics = column.statistics
+    if statistics is None:
+        return False
+    if not statistics.has_min_max:
+        return bool(statistics.has_null_count and statistics.null_count == column.num_values)
+    return bool(statistics.min == value == statistics.max)
+
+
+def _pick(rows: pa.Table, places: pa.Array) -> dict[str, pa.ChunkedArray]:
+    return {name: rows.column(name).take(places) for name in rows.column_names}
+
+
+def _conform(columns: Mapping[str, pa.Array | pa.ChunkedArray], schema: pa.Schema) -> pa.Table:
+    """The columns of the schema, with its types: dictionaries become texts."""
+    return pa.table({name: columns[name] for name in schema.names}).cast(schema)
+
+
+def _no_table(name: str) -> LakeUnusable:
+    return LakeUnusable(name, "is no table of log lines")

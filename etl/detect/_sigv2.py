@@ -1,0 +1,173 @@
+"""Which rows were signed with Signature Version 2, and of which nobody can tell: pure.
+
+The signature version of a clean row is what S3 wrote, whatever the client sent (``docs/parsing.md``). A line that was cut
+can only have lost its end: a row with 21 fields or more still tells, one of 19 or 20 may not. An ambiguous row has several
+readings, and a client chose that it has: its signature version counts neither way. `queries/detections/sigv2.sql` and
+`sigv2_undecidable.sql` say the same in SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from etl.arrays import texts_to_array
+from etl.parse import CLEAN, SHORT
+
+SIGV2: Final = "SigV2"
+DETECTION: Final = "sigv2"
+UNDECIDABLE_DETECTION: Final = "sigv2_undecidable"
+OBJECT_DETECTIONS: Final = {DETECTION: "medium", UNDECIDABLE_DETECTION: "info"}
+"""What is looked for file by file, and how grave it is; their SQL files say the same."""
+JUDGED: Final = ("signature_version", "parse_status", "raw_line")
+"""What the verdict rests on."""
+CERTAIN: Final = ("source_key", "line_no", "request_time", "bucket_name")
+"""What is shown of a row that is in doubt, beside its line: nothing that a client could forge."""
+SHOWN: Final = (
+    *(*CERTAIN, "remote_ip", "requester", "operation", "key_name", "request_uri", "http_status", "user_agent"),
+    *("authentication_type", "signature_version"),
+)
+"""What is shown of a request that is signed with SigV2."""
+UNDECIDABLE: Final = "undecidable"
+"""The column that `Detected.unsure` has besides."""
+
+_ENDS_WITH_IT: Final = r" SigV2\s*$"
+_A_READING_HAS_IT: Final = r'" +[^ "]+ +[^ "]+ +SigV2(\s|$)'
+_ENDS_BEFORE_IT: Final = r'"( +[^ "]+){0,2}\s*$'
+_CUT_WITHIN_IT: Final = r'"( +[^ "]+){2} +S(i(gV?)?)?\s*$'
+_HAS_NONE: Final = r'" +[^ "]+ +[^ "]+ +-(\s[^"]*)?$'
+_PARTS_OF_IT: Final = texts_to_array(["S", "Si", "Sig", "SigV"], pa.string())
+_IT: Final = texts_to_array([SIGV2], pa.string())
+_CLEAN: Final = texts_to_array([CLEAN], pa.string())
+_SHORT: Final = texts_to_array([SHORT], pa.string())
+_NOWHERE: Final = pa.nulls(0, pa.int64())
+_NOBODY: Final = pa.nulls(0, pa.bool_())
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Rows by their place in the table, ascending, as int64."""
+
+    signed: pa.Array
+    """Signed with SigV2."""
+    unsure: pa.Array
+    """Ambiguous, or undecidable for another reason; never signed."""
+    undecidable: pa.BooleanArray
+    """Of each of `unsure`, whether it may be signed with SigV2."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no row is worth a second look."""
+        return not len(self.signed) and not len(self.unsure)
+
+
+@dataclass(frozen=True)
+class Detected:
+    """Rows in the order in which they came."""
+
+    hits: pa.Table
+    """The columns `SHOWN` of what is signed with SigV2: each row is a finding."""
+    unsure: pa.Table
+    """The columns `CERTAIN` and `JUDGED` of all ambiguous rows, and of others that are undecidable; the column `undecidable` says
+    which may be SigV2."""
+    rows: int
+    """Rows that were looked at, or known not to be worth it."""
+
+    @property
+    def undecidable(self) -> pa.Table:
+        """Those that may be SigV2, and nobody can tell."""
+        return self.unsure.filter(self.unsure.column(UNDECIDABLE))
+
+
+def detect_sigv2(rows: pa.Table) -> Detected:
+    """The rows signed with SigV2, and apart from them the ambiguous and undecidable ones.
+
+    `rows` has columns of the schema, `signature_version` among them; text columns may be dictionaries. Those to be shown
+    that it lacks are left out. A `parse_status` that is null or not there is clean (Firehose leaves it out). Time is linear
+    in the text of the columns `JUDGED`.
+    """
+    verdicts = judge_signatures(rows)
+    hits = _select(rows, SHOWN).take(verdicts.signed)
+    unsure = _select(rows, (*CERTAIN, *JUDGED)).take(verdicts.unsure)
+    return Detected(hits, unsure.append_column(UNDECIDABLE, verdicts.undecidable), rows.num_rows)
+
+
+def judge_signatures(rows: pa.Table) -> Verdicts:
+    """The verdict on each row, from the columns `JUDGED`; `parse_status` and `raw_line` may be missing."""
+    if not rows.num_rows:
+        return Verdicts(_NOWHERE, _NOWHERE, _NOBODY)
+    version = rows.column("signature_version").combine_chunks()
+    signed = _places(version, _IT)
+    others = _NOWHERE
+    if "parse_status" in rows.column_names:
+        status = rows.column("parse_status").combine_chunks()
+        others = _places(status, _words(status).filter(pc.invert(pc.is_in(_words(status), value_set=_CLEAN))))
+    if not len(others):
+        return Verdicts(signed, _NOWHERE, _NOBODY)
+    # Few rows, but each with its line: only theirs are looked at.
+    is_signed, is_unsure, is_undecidable = _judge_lines(rows.take(others))
+    certainly = signed.filter(pc.invert(pc.is_in(signed, value_set=others)))
+    also_signed = pa.concat_arrays([certainly, others.filter(is_signed)])
+    return Verdicts(
+        also_signed.take(pc.array_sort_indices(also_signed)),
+        others.filter(is_unsure),
+        is_undecidable.filter(is_unsure),
+    )
+
+
+def _judge_lines(rows: pa.Table) -> tuple[pa.BooleanArray, pa.BooleanArray, pa.BooleanArray]:
+    """Signed, unsure, undecidable: of rows none of which is clean."""
+    version, status = _text(rows, "signature_version"), _text(rows, "parse_status")
+    line = _text(rows, "raw_line")
+    signed, short, lost = pc.is_in(version, value_set=_IT), pc.is_in(status, value_set=_SHORT), pc.is_null(line)
+    goes_on = pc.and_(short, pc.invert(pc.or_(lost, _matches(line, _ENDS_WITH_IT))))
+    found = pc.and_(signed, goes_on)
+    may_have_it = _any(
+        _matches(line, _A_READING_HAS_IT), _matches(line, _ENDS_BEFORE_IT), _matches(line, _CUT_WITHIN_IT)
+    )
+    untold = pc.and_(pc.is_null(version), pc.invert(_matches(line, _HAS_NONE)))
+    cut = _any(signed, pc.is_in(version, value_set=_PARTS_OF_IT), untold)
+    undecidable = pc.and_(pc.invert(found), pc.or_(lost, pc.if_else(short, cut, may_have_it)))
+    return found, pc.or_(pc.invert(short), undecidable), undecidable
+
+
+def _words(texts: pa.Array) -> pa.Array:
+    """The different texts of a column, without null."""
+    return texts.dictionary if isinstance(texts, pa.DictionaryArray) else pc.unique(texts).drop_null()
+
+
+def _places(texts: pa.Array, words: pa.StringArray) -> pa.Array:
+    """Where the text is one of the words. Of a dictionary, only its few words are compared."""
+    if isinstance(texts, pa.DictionaryArray):
+        codes = pc.indices_nonzero(pc.is_in(texts.dictionary, value_set=words)).cast(texts.indices.type)
+        found = pc.is_in(texts.indices, value_set=codes) if len(codes) else None
+    else:
+        found = pc.is_in(texts, value_set=words)
+    return _NOWHERE if found is None else pc.indices_nonzero(found).cast(pa.int64())
+
+
+def _select(rows: pa.Table, names: Iterable[str]) -> pa.Table:
+    return rows.select([name for name in names if name in rows.column_names])
+
+
+def _text(rows: pa.Table, name: str) -> pa.StringArray:
+    """A column as one array of texts; of nulls if there is none."""
+    if name not in rows.column_names:
+        return pa.nulls(rows.num_rows, pa.string())
+    return rows.column(name).cast(pa.string()).combine_chunks()
+
+
+def _matches(texts: pa.StringArray, pattern: str) -> pa.BooleanArray:
+    """Whether each text matches; false for null."""
+    return pc.and_kleene(pc.is_valid(texts), pc.match_substring_regex(texts, pattern))
+
+
+def _any(*masks: pa.BooleanArray) -> pa.BooleanArray:
+    found = masks[0]
+    for mask in masks[1:]:
+        found = pc.or_(found, mask)
+    return found
