@@ -7,11 +7,13 @@ BIN = .venv/bin
 TOOLS = ministack sam checkov
 TOOL_MARKS = $(TOOLS:%=.tools/%/.done)
 
+AS_ROOT = $(shell test "$$(id -u)" = 0 || echo sudo -n)
+
 STACK ?= accesslake
 ARCHITECTURE ?= arm64
 ARCHITECTURES ?= arm64 x86_64
 
-.PHONY: help setup tools demo test test-engines lint bench docs template package deploy lock clean
+.PHONY: help setup tools browser demo test test-engines lint bench docs template package deploy lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -34,10 +36,15 @@ tools: setup $(TOOL_MARKS) ## the emulator and the template checkers of the test
 	$(UV) pip sync --quiet --python .tools/$* --require-hashes $<
 	touch $@
 
+browser: ## Chromium for the tests of pages, where apt may install it; without it they are skipped
+	@command -v chromium >/dev/null || { $(AS_ROOT) apt-get -qq update && \
+		$(AS_ROOT) apt-get -qq install -y --no-install-recommends chromium fonts-dejavu-core >/dev/null; } || \
+		echo "Chromium is not there and cannot be installed"
+
 demo: setup ## the whole pipeline on generated logs, in ./demo-lake
 	$(BIN)/accesslake demo
 
-test: setup tools lint ## every suite but the benchmarks
+test: setup tools browser lint ## every suite but the benchmarks
 	$(BIN)/pytest --ignore=tests/engines -n 2 --dist loadgroup --cov --cov-report=
 	$(BIN)/coverage report --include="etl/parse/*,etl/schema.py" --fail-under=100 --show-missing --skip-covered
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from etl.errors import ObjectNotFound
-from etl.lake import Input, ObjectStore, StoredObject
+from etl.lake import Input, ObjectStore, StoredObject, request_each
 from etl.schema import RAW_TABLE_FIELDS, Kind
 from etl.sinks import LINES_METADATA, QUARANTINED_METADATA
 
@@ -28,21 +29,27 @@ def inspect_inputs(store: ObjectStore, objects: Iterable[StoredObject]) -> tuple
     What is unreadable is hidden from every reader once a batch leaves it out, so the store's own trouble is an exception
     (`LakeUnusable`) and never taken for a damaged object.
     """
-    readable, unreadable = [], []
-    for stored in objects:
-        try:
-            metadata = _read_footer(store, stored.key)
-        except ObjectNotFound:
-            continue  # deleted since it was listed
-        if metadata is None or not _has_columns(metadata.schema.to_arrow_schema()):
-            unreadable.append(Input(stored.key, stored.etag, stored.size, 0, 0, 0))
-            continue
-        counts = metadata.metadata or {}
-        rows = metadata.num_rows
-        quarantined = int(counts.get(QUARANTINED_METADATA, 0))
-        lines = int(counts.get(LINES_METADATA, rows + quarantined))
-        readable.append(Input(stored.key, stored.etag, stored.size, rows, lines, quarantined))
+    readable: list[Input] = []
+    unreadable: list[Input] = []
+    for item, is_readable in request_each(store, partial(_inspect, store), objects):
+        if item is not None:
+            (readable if is_readable else unreadable).append(item)
     return readable, unreadable
+
+
+def _inspect(store: ObjectStore, stored: StoredObject) -> tuple[Input | None, bool]:
+    """The object as an input, None if it was deleted since it was listed; and whether it can be read."""
+    try:
+        metadata = _read_footer(store, stored.key)
+    except ObjectNotFound:
+        return None, False
+    if metadata is None or not _has_columns(metadata.schema.to_arrow_schema()):
+        return Input(stored.key, stored.etag, stored.size, 0, 0, 0), False
+    counts = metadata.metadata or {}
+    rows = metadata.num_rows
+    quarantined = int(counts.get(QUARANTINED_METADATA, 0))
+    lines = int(counts.get(LINES_METADATA, rows + quarantined))
+    return Input(stored.key, stored.etag, stored.size, rows, lines, quarantined), True
 
 
 def is_intact(store: ObjectStore, item: Input) -> bool:

@@ -29,7 +29,7 @@ from etl.compact._left_out import restore_left_out
 from etl.compact._outputs import Outputs
 from etl.compact._sort import BYTES_PER_PART, PLACE, SORT_KEY, Parts, choose_bounds, ints_of
 from etl.errors import LakeUnusable, ObjectNotFound, RowsNotConserved, first_line
-from etl.lake import Input, Lake, Plan, Winner
+from etl.lake import Input, Lake, Plan, Winner, request_each
 from etl.lake._layout import day_of
 from etl.schema import BATCH_ID, COMPACTED_FIELDS
 
@@ -80,7 +80,9 @@ def _rewrite(lake: Lake, batch: str, inputs: tuple[Input, ...], attempt: str, ta
     try:
         with TemporaryDirectory(prefix="compact-", dir=lake.store.scratch(), ignore_cleanup_errors=True) as name:
             scratch = Path(name)
-            files = {str(lake.store.fetch(item.key, scratch)): item.key for item in inputs}
+            keys = [item.key for item in inputs]
+            fetched = request_each(lake.store, lambda key: str(lake.store.fetch(key, scratch)), keys)
+            files = dict(zip(fetched, keys, strict=True))
             with _connect(scratch) as connection:
                 connection.execute(_input_sql(connection, files))
                 connection.execute(_OBJECTS_SQL)
@@ -213,7 +215,7 @@ def _fold_committed(lake: Lake, batch: str, connection: duckdb.DuckDBPyConnectio
         if commit.batch < batch and day_of(output.key) in days and _holds_any(lake, output.key, log_objects)
     ]
     if repeating:
-        files = [str(lake.store.fetch(key, scratch)) for key in repeating]
+        files = list(request_each(lake.store, lambda key: str(lake.store.fetch(key, scratch)), repeating))
         connection.execute(
             f"CREATE TEMP TABLE committed AS SELECT {CONTENT}, source_key, line_no FROM {_read_parquet(files)} "
             "WHERE source_key IN (SELECT source_key FROM objects)"
