@@ -22,7 +22,7 @@ _START: Final = datetime(2024, 5, 1, 23, 59, 59)
 _OBJECTS_PER_DAY: Final = 4
 _COLUMNS: Final = ("source_key", "line_no", "batch_id")
 _GONE: Final = re.compile(
-    r"No such file|No files found|does not exist|[Nn]ot found|NO_SUCH_KEY|NoSuchKey|HTTP 404|Cannot access file"
+    r"No such file|No files found|does not exist|[Nn]ot found|NO_SUCH_KEY|NoSuchKey|HTTP 404|is gone since"
 )
 
 Rows = Counter[tuple[str, int]]
