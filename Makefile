@@ -45,7 +45,7 @@ demo: setup ## the whole pipeline on generated logs, in ./demo-lake
 	$(BIN)/accesslake demo
 
 test: setup tools browser lint ## every suite but the benchmarks
-	$(BIN)/pytest --ignore=tests/engines -n 2 --dist loadgroup --cov --cov-report=
+	ACCESSLAKE_ARTEFACTS=artefacts $(BIN)/pytest --ignore=tests/engines -n 2 --dist loadgroup --cov --cov-report=
 	$(BIN)/coverage report --include="etl/parse/*,etl/schema.py" --fail-under=100 --show-missing --skip-covered
 
 test-engines: setup ## the tables and views on a Trino server (Java 17 and Maven; 270 MB once, in ~/.cache/accesslake)
@@ -88,4 +88,4 @@ lock: ## resolve the dependencies anew
 		$(TOOLS:%=infra/tools/%.lock)
 
 clean: ## remove the environments and the demo
-	rm -rf .venv .uv .tools demo-lake demo-lake-logs build dist
+	rm -rf .venv .uv .tools demo-lake demo-lake-logs demo-lake.html artefacts build dist

@@ -1,7 +1,8 @@
 """accesslake: Amazon S3 server access logs in, an exact, date-partitioned Parquet lake out.
 
 `etl.parse(data, source_key=...)` and `etl.SCHEMA` are the pure core. The verbs of the command line are functions here too:
-`ingest`, `compact`, `query`, `queries`, `read`, `read_pandas`, `audit`, `replay`, `ddl`, `generate`, `cost`, `doctor`, `smoke`;
+`ingest`, `compact`, `query`, `queries`, `read`, `read_pandas`, `detect`, `report`, `audit`, `replay`, `ddl`, `generate`, `cost`,
+`doctor`, `smoke`;
 `open_lake` opens a lake to read, and `etl.attach` plans and applies an attachment in two steps. A verb is imported when it is
 first used, so that parsing costs neither boto3 nor DuckDB.
 """
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from etl.compact import compact as compact
     from etl.cost import cost as cost
     from etl.ddl import ddl as ddl
+    from etl.detect import detect as detect
     from etl.doctor import doctor as doctor
     from etl.generate import generate as generate
     from etl.ingest import ingest as ingest
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from etl.read import read as read
     from etl.read import read_pandas as read_pandas
     from etl.replay import replay as replay
+    from etl.report import report as report
     from etl.smoke import smoke as smoke
 
 __all__ = [
@@ -39,6 +42,7 @@ __all__ = [
     "compact",
     "cost",
     "ddl",
+    "detect",
     "doctor",
     "generate",
     "ingest",
@@ -49,6 +53,7 @@ __all__ = [
     "read",
     "read_pandas",
     "replay",
+    "report",
     "smoke",
 ]
 
@@ -57,6 +62,7 @@ _VERBS: Final = {
     "compact": ("etl.compact", "compact"),
     "cost": ("etl.cost", "cost"),
     "ddl": ("etl.ddl", "ddl"),
+    "detect": ("etl.detect", "detect"),
     "doctor": ("etl.doctor", "doctor"),
     "generate": ("etl.generate", "generate"),
     "ingest": ("etl.ingest", "ingest"),
@@ -67,6 +73,7 @@ _VERBS: Final = {
     "read": ("etl.read", "read"),
     "read_pandas": ("etl.read", "read_pandas"),
     "replay": ("etl.replay", "replay"),
+    "report": ("etl.report", "report"),
     "smoke": ("etl.smoke", "smoke"),
 }
 

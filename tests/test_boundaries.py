@@ -24,8 +24,15 @@ PURE = (
     "etl.catalog._tables",
     "etl.catalog._views",
     "etl.compact._fold",
+    "etl.compact._left_out",
     "etl.compact._plan",
     "etl.ddl",
+    "etl.detect._clients",
+    "etl.detect._findings",
+    "etl.detect._inventory",
+    "etl.detect._lines",
+    "etl.detect._metrics",
+    "etl.detect._sigv2",
     "etl.doctor._catalog",
     "etl.doctor._check",
     "etl.doctor._delivery",
@@ -33,12 +40,20 @@ PURE = (
     "etl.doctor._intake",
     "etl.errors",
     "etl.lake._commits",
+    "etl.lake._keeper",
     "etl.lake._layout",
     "etl.lake._snapshot",
+    "etl.lambdas._compaction_metrics",
+    "etl.lambdas._detection_metrics",
     "etl.masking",
     "etl.parse",
     "etl.replay._documents",
     "etl.replay._error_object",
+    "etl.report._charts",
+    "etl.report._data",
+    "etl.report._headlines",
+    "etl.report._spans",
+    "etl.report._text",
     "etl.schema",
     "etl.sinks._documents",
     "etl.sinks._pack",
@@ -65,7 +80,8 @@ LAYERS = (
     {"attach", "catalog", "sinks"},
     {"ingest", "compact", "arrivals", "replay", "smoke"},
     {"audit", "doctor", "query"},
-    {"read"},
+    {"detect", "read"},
+    {"report"},
     {"cli", "lambdas"},
 )
 """A part imports from layers before its own, never from beside or above. `etl` itself stands outside: it shows, and imports
@@ -191,7 +207,11 @@ assert parsed.table.num_rows == 1 and parsed.quarantine.num_rows == 1
 
 
 @pytest.mark.parametrize(
-    "code", ["import etl", "import etl.schema, etl.errors, etl.ddl", "import etl.lake", "import etl.sources, etl.sinks"]
+    "code",
+    [
+        *("import etl", "import etl.schema, etl.errors, etl.ddl", "import etl.lake", "import etl.sources, etl.sinks"),
+        "import etl.detect",
+    ],
 )
 def test_nothing_heavy_is_loaded_before_it_is_needed(code: str) -> None:
     assert not loaded_by(code) & HEAVY
@@ -209,10 +229,11 @@ def test_a_lake_in_a_folder_needs_neither_pandas_nor_aws(code: str) -> None:
     assert not loaded_by(code) & {"pandas", "boto3", "botocore", "polars", "awswrangler"}
 
 
-def test_the_parser_function_loads_what_it_needs_and_no_more() -> None:
+@pytest.mark.parametrize("function", ["parse_logs", "detect"])
+def test_a_function_of_the_parsers_package_loads_what_it_needs_and_no_more(function: str) -> None:
     """Its layer holds pyarrow and numpy; the rest is not there, and would cost time at every cold start."""
     unwanted = {"pandas", "duckdb", "sqlglot", "click", "polars", "awswrangler", "pyarrow.dataset", "pyarrow.fs"}
-    assert not loaded_by("import etl.lambdas.parse_logs") & unwanted
+    assert not loaded_by(f"import etl.lambdas.{function}") & unwanted
 
 
 def test_the_whole_way_from_a_log_to_an_audit_needs_neither_pandas_nor_aws(tmp_path: Path) -> None:

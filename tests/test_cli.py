@@ -263,7 +263,8 @@ class TestQuery:
     def test_queries_lists_them_all(self) -> None:
         listed = as_json("queries")["queries"]
         names = {query["name"] for query in listed}  # type: ignore[attr-defined]
-        assert names == {path.stem for path in (CORPUS.parents[1] / "queries").glob("*.sql")}
+        folder = CORPUS.parents[1] / "queries"
+        assert names == {path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.sql")}
         _, out, _ = accesslake("queries")
         assert all(name in out for name in names)
 
@@ -292,6 +293,8 @@ class TestOthers:
         first = as_json("demo", "--lake", tmp_path / "lake", "--lines", "2000")
         assert first["audit"] == {"ok": True}
         assert first["ingest"]["rows"] > 1900  # type: ignore[index]
+        assert first["findings"] > 0  # type: ignore[operator]
+        assert (tmp_path / "lake.html").read_text().startswith("<!DOCTYPE html>")
         code, out, err = accesslake("demo", "--lake", tmp_path / "lake", "--lines", "2000")
         assert (code, err) == (0, "")
         assert "nothing to do" in out
@@ -300,8 +303,8 @@ class TestOthers:
         code, out, _ = accesslake("--help")
         assert code == 0
         verbs = (
-            *("attach", "audit", "compact", "cost", "ddl", "demo", "doctor"),
-            *("generate", "ingest", "parse", "queries", "query", "replay", "smoke"),
+            *("attach", "audit", "compact", "cost", "ddl", "demo", "detect", "doctor"),
+            *("generate", "ingest", "parse", "queries", "query", "replay", "report", "smoke"),
         )
         for verb in verbs:
             assert verb in out

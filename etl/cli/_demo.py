@@ -13,10 +13,13 @@ import click
 from etl.audit import audit
 from etl.cli._output import json_option, print_json
 from etl.compact import compact
+from etl.detect import detect
+from etl.errors import UsageError
 from etl.generate import generate, write_objects
 from etl.ingest import ingest
 from etl.lake import open_lake
 from etl.query import bind, connect, find_query, run_query, to_duckdb, write_result
+from etl.report import report
 
 _LINES: Final = 50_000
 _QUERIES: Final = ("requests_by_day_and_operation", "recipe_sigv2_by_user_agent", "ambiguous_lines")
@@ -28,7 +31,7 @@ _SHOWN_ROWS: Final = 8
 @click.option("--lines", type=click.IntRange(1), default=_LINES, show_default=True, help="Lines to generate.")
 @json_option
 def demo(lake: str, lines: int, as_json: bool) -> int:
-    """Run the whole pipeline on generated and hand-made logs: ingest, compact, query, audit."""
+    """Run the whole pipeline on generated and hand-made logs: ingest, compact, query, audit, detect, report."""
     logs = Path(f"{lake.rstrip('/')}-logs")
     yesterday = (datetime.now(UTC) - timedelta(days=1)).date()
 
@@ -71,8 +74,20 @@ def demo(lake: str, lines: int, as_json: bool) -> int:
             say(f"   ({table.num_rows} rows)\n")
     found = audit(lake)
     say(f"5. audit: {'every line is accounted for' if found.ok else 'lines are missing'}")
+    hunted = detect(lake)
+    active = sum(each.status == "active" for each in hunted.migrations)
+    say(f"6. detect: {hunted.findings.num_rows:,} findings, {active} clients still sign with SigV2: {lake}/findings")
+    page = f"{lake.rstrip('/')}.html"
+    try:
+        report(lake, output=page)
+        say(f"7. report: {page}")
+    except UsageError as error:
+        say(f"7. report: {error.hint}")
     if as_json:
-        print_json(_summary(lake, logs, asdict(taken) | {"failed": len(taken.failed)}, asdict(done), results, found.ok))
+        print_json(
+            _summary(lake, logs, asdict(taken) | {"failed": len(taken.failed)}, asdict(done), results, found.ok)
+            | {"findings": hunted.findings.num_rows}
+        )
     return 0 if found.ok and not taken.failed else 1
 
 

@@ -18,6 +18,7 @@ _VERBS: Final = (
     "cost",
     "ddl",
     "demo",
+    "detect",
     "doctor",
     "generate",
     "ingest",
@@ -25,6 +26,7 @@ _VERBS: Final = (
     "queries",
     "query",
     "replay",
+    "report",
     "smoke",
 )
 _EXIT_FAILED, _EXIT_USAGE, _EXIT_INTERRUPTED = 1, 2, 130

@@ -9,6 +9,7 @@ from etl.query._dialect import to_duckdb
 from etl.query._docs import docs_queries
 from etl.query._query import newest_day, query
 from etl.query._run import run_query
+from etl.query._scan import ScannedFile, athena_usd, scanned_bytes
 from etl.query._syntax import parse_condition
 from etl.query._write import Format, write_result
 
@@ -16,6 +17,8 @@ __all__ = [
     "Format",
     "Parameter",
     "Query",
+    "ScannedFile",
+    "athena_usd",
     "bind",
     "connect",
     "docs_queries",
@@ -26,6 +29,7 @@ __all__ = [
     "query",
     "resolve_day",
     "run_query",
+    "scanned_bytes",
     "to_duckdb",
     "write_result",
 ]

@@ -1,0 +1,90 @@
+"""What needs somebody to act, the most urgent first. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from etl.report._data import Detected, ReportData
+from etl.report._text import count_of, show_count
+
+_GRAVE: Final = "high"
+_NAMED: Final = 3
+_SIGV2: Final = "sigv2"
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One thing to act on. `level` is `critical`, `warning` or `notice`, `anchor` the section that says more."""
+
+    level: str
+    title: str
+    detail: str
+    anchor: str
+
+
+def find_headlines(data: ReportData) -> tuple[Headline, ...]:
+    """All that needs somebody, critical things first; nothing if there is nothing."""
+    found = [*_lost_lines(data), *_grave_findings(data), *_sigv2(data), *_other_findings(data), *_quarantined(data)]
+    order = ("critical", "warning", "notice")
+    return tuple(sorted(found, key=lambda each: order.index(each.level)))
+
+
+def _lost_lines(data: ReportData) -> list[Headline]:
+    quality = data.quality
+    found = []
+    if not quality.is_ok:
+        count = count_of(len(quality.problems), "problem")
+        detail = f"{count} in the audit: lines in and lines stored differ, or a file is damaged."
+        found.append(Headline("critical", "Not every line is accounted for", detail, "quality"))
+    if quality.left_out:
+        detail = "They cannot be read, and their rows are in no number on this page. Take their logs in anew."
+        found.append(Headline("critical", f"{count_of(len(quality.left_out), 'raw file')} left out", detail, "quality"))
+    return found
+
+
+def _grave_findings(data: ReportData) -> list[Headline]:
+    grave = [each for each in data.detections if each.severity == _GRAVE and each.findings]
+    if not grave:
+        return []
+    title = count_of(sum(each.findings for each in grave), "finding") + " of high severity"
+    return [Headline("critical", title, f"{_name(grave)}.", "findings")]
+
+
+def _sigv2(data: ReportData) -> list[Headline]:
+    active = [each for each in data.migrations if each.status == "active"]
+    if not active:
+        return []
+    requests = sum(each.requests for each in active)
+    busiest = f"{active[0].client} {active[0].client_version}".strip()
+    detail = (
+        f"{count_of(len(active), 'client')} by requester and bucket, {count_of(requests, 'request')}, the last on "
+        f"{max(each.last_request for each in active):%Y-%m-%d}. The busiest is {busiest}."
+    )
+    return [Headline("warning", "Signature Version 2 is still in use", detail, "sigv2")]
+
+
+def _other_findings(data: ReportData) -> list[Headline]:
+    hit = [
+        each
+        for each in data.detections
+        if each.severity not in (_GRAVE, "info") and each.findings and each.name != _SIGV2
+    ]
+    if not hit:
+        return []
+    title = count_of(sum(each.findings for each in hit), "finding") + " of medium or low severity"
+    return [Headline("notice", title, f"{_name(hit)}.", "findings")]
+
+
+def _quarantined(data: ReportData) -> list[Headline]:
+    lines = sum(each.lines for each in data.quality.quarantine)
+    if not lines:
+        return []
+    often = max(data.quality.quarantine, key=lambda each: each.lines)
+    detail = f"Most often: {often.reason}. They are kept; `accesslake replay` reads them again."
+    return [Headline("notice", f"{count_of(lines, 'line')} could not be read", detail, "quality")]
+
+
+def _name(detections: list[Detected]) -> str:
+    named = ", ".join(f"{each.name} ({show_count(each.findings)})" for each in detections[:_NAMED])
+    return named + (" and others" if len(detections) > _NAMED else "")
