@@ -19,6 +19,7 @@ from query_lake import as_remote, ask, connect_rows, make_row, snapshot_of, writ
 from etl.errors import BadParameter, QueryError
 from etl.lake._snapshot import DataFile, Snapshot
 from etl.query import connect, run_query, to_duckdb
+from etl.query._failures import query_failure
 from etl.schema import COMPACTED_SCHEMA, FIELDS, QUARANTINE_SCHEMA, RECIPE_COLUMNS, TABLES
 
 HIVE = {
@@ -350,3 +351,11 @@ def test_a_file_that_was_collected_meanwhile_is_named(tmp_path: Path) -> None:
         run_query(connection, "SELECT count(*), max(source_key) FROM access_logs").read_all()
     assert str(caught.value).startswith(f"{raw.path}: is gone")
     assert caught.value.hint == "ask again"
+
+
+def test_an_object_that_was_collected_meanwhile_is_said_to_be_gone() -> None:
+    failure = query_failure(OSError("IO Error: AWS Error RESOURCE_NOT_FOUND during GetObject operation: "))
+    assert (str(failure), failure.hint) == (
+        "a file of the lake: is gone since the question was asked (ask again)",
+        "ask again",
+    )

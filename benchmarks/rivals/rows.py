@@ -22,7 +22,7 @@ _START: Final = datetime(2024, 5, 1, 23, 59, 59)
 _OBJECTS_PER_DAY: Final = 4
 _COLUMNS: Final = ("source_key", "line_no", "batch_id")
 _GONE: Final = re.compile(
-    r"No such file|No files found|does not exist|[Nn]ot found|NO_SUCH_KEY|NoSuchKey|HTTP 404|is gone since"
+    r"No such file|No files found|does not exist|[Nn]ot found|NO_SUCH_KEY|RESOURCE_NOT_FOUND|NoSuchKey|HTTP 404|is gone since"
 )
 
 Rows = Counter[tuple[str, int]]
@@ -68,7 +68,9 @@ def read_files(lake: Lake) -> Read:
         try:
             with pq.ParquetFile(file.path, filesystem=snapshot.filesystem) as parquet:
                 table = parquet.read(columns=["source_key", "line_no"], use_threads=False)
-        except (FileNotFoundError, ObjectNotFound) as error:
+        except (OSError, ObjectNotFound) as error:
+            if not isinstance(error, FileNotFoundError | ObjectNotFound) and not _GONE.search(str(error)):
+                raise
             raise FileGone(str(error)) from error
         rows.update(zip(*(column.to_pylist() for column in table.columns), strict=True))
     return rows, snapshot.batch_id
