@@ -26,6 +26,8 @@ from etl.query._syntax import parse_select
 from etl.schema import FINDINGS_TABLE, JSON_KEYS, QUARANTINE_TABLE, RAW_TABLE, Table
 
 TEMPLATE: Final = Path(__file__).parent / "template.yaml"
+INSIGHTS: Final = Path(__file__).parents[1] / "queries" / "logs-insights"
+"""Queries over the detector's log, each a file with its question in a comment."""
 TABLES: Final[Mapping[str, Table]] = {
     "RawTable": RAW_TABLE,
     "QuarantineTable": QUARANTINE_TABLE,
@@ -143,6 +145,20 @@ def _queries() -> Iterator[str]:
         yield from (f"      {line}" for line in named_query_sql(query).splitlines())
 
 
+def _insights() -> Iterator[str]:
+    for number, path in enumerate(sorted(INSIGHTS.glob("*.txt"))):
+        if number:
+            yield ""
+        yield f"Insights{_words(path.stem)}:"
+        yield "  Type: AWS::Logs::QueryDefinition"
+        yield "  Condition: HasDetector"
+        yield "  Properties:"
+        yield f"    Name: !Sub ${{AWS::StackName}}/{path.stem}"
+        yield "    LogGroupNames: [!Ref DetectorLogs]"
+        yield "    QueryString: |"
+        yield from (f"      {line}" for line in path.read_text(encoding="utf-8").splitlines())
+
+
 def _version() -> Iterator[str]:
     made = "\n".join(ddl(location="s3://lake", database="accesslake"))
     yield f"Version: {_text(hashlib.sha256(made.encode()).hexdigest()[:16])}"
@@ -150,7 +166,11 @@ def _version() -> Iterator[str]:
 
 def query_id(query: Query) -> str:
     """The query's name in the template: letters and digits only."""
-    return "Query" + "".join(word.capitalize() for word in re.split(r"[^A-Za-z0-9]+", query.name))
+    return f"Query{_words(query.name)}"
+
+
+def _words(name: str) -> str:
+    return "".join(word.capitalize() for word in re.split(r"[^A-Za-z0-9]+", name))
 
 
 def _text(value: str) -> str:
@@ -159,6 +179,7 @@ def _text(value: str) -> str:
 
 _BLOCKS: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "first day": _first_day,
+    "insights": _insights,
     "keys": _keys,
     "queries": _queries,
     "tables": _tables,

@@ -12,9 +12,12 @@ PROVIDED: Final = frozenset({"boto3", "botocore", "numpy", "pyarrow"})
 """What the runtime and the layer of every function hold beside the standard library."""
 
 
-def handler_modules(root: Path, handlers: Collection[str], *, provided: Collection[str] = PROVIDED) -> list[Path]:
+def handler_modules(
+    root: Path, handlers: Collection[str], *, provided: Collection[str] = PROVIDED, without: Collection[str] = ()
+) -> list[Path]:
     """Files of these modules of `root`/etl/lambdas and of all they import, at their top or in a function, in order.
 
+    `without` are modules that what they import names and no handler comes to: they stay out, with all that only they import.
     Raises `ValueError` if one of them imports a package that is not there when it runs on Lambda, or is not there itself.
     """
     found: dict[str, Path] = {}
@@ -30,6 +33,8 @@ def handler_modules(root: Path, handlers: Collection[str], *, provided: Collecti
         waiting.append(module.rpartition(".")[0])
         for imported in _imports(ast.parse(path.read_text(encoding="utf-8"))):
             package = imported.partition(".")[0]
+            if any(f"{imported}.".startswith(f"{each}.") for each in without):
+                continue
             if package == "etl":
                 waiting.append(imported)
             elif package not in provided and package not in sys.stdlib_module_names:

@@ -28,7 +28,7 @@ PACKAGES: Final = ("numpy", "pyarrow")
 """In the layer of every function."""
 DUCKDB_PACKAGES: Final = ("duckdb",)
 """In a second layer, of the compactor alone: it is a third of the size, which the others would load for nothing."""
-PARSER_HANDLERS: Final = ("create_catalog", "parse_logs")
+PARSER_HANDLERS: Final = ("create_catalog", "detect", "parse_logs")
 COMPACTOR_HANDLERS: Final = ("compact",)
 MAX_BYTES: Final = 250 << 20
 """A function and its layers, unzipped (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html)."""
@@ -119,8 +119,11 @@ def trim_layer(folder: Path) -> None:
 
 
 def build_parser(folder: Path) -> None:
-    """Copy the handlers that take log objects in and make the catalog, and the modules that they can reach."""
-    _copy(handler_modules(ROOT, PARSER_HANDLERS), folder)
+    """Copy the handlers that need no engine, and the modules that they can reach.
+
+    `etl.detect` names `etl.query` for detections over a whole lake, which no function runs.
+    """
+    _copy(handler_modules(ROOT, PARSER_HANDLERS, without={"etl.query"}), folder)
 
 
 def build_compactor(folder: Path) -> None:

@@ -35,6 +35,7 @@ WRITABLE = {
     "StreamRole": {"raw/*", "errors/*"},
     "CreateCatalogRole": {"meta/lake.json"},
     "CompactorRole": {"staging/*", "compacted/*", "meta/plan/*", "meta/winner/*", "meta/commit/*"},
+    "DetectorRole": {"findings/*"},
 }
 DELETABLE = {"CompactorRole": {"raw/*", "staging/*"}}
 """What each role may write and remove in the lake, and nothing else anywhere."""
@@ -94,6 +95,18 @@ def the_state_moves_in_two_tables(deployment: Deployment) -> Iterator[str]:
     granted = {VIEW: ["ALTER", "DESCRIBE"], COMPACTED_TABLE.name: ["ALTER", "DESCRIBE"]}
     if grants != (granted if deployment["UseLakeFormation"] == "Yes" else {}):
         yield f"grants: {grants}"
+
+
+def the_detector_reads_new_files_alone(deployment: Deployment) -> Iterator[str]:
+    """Neither what it wrote, nor compacted rows, nor the log objects themselves."""
+    read = [
+        statement["Resource"]
+        for name, statement in role_statements(deployment)
+        if name == "DetectorRole" and "s3:GetObject" in as_list(statement["Action"])
+    ]
+    raw = f"arn:aws:s3:::{deployment['LakeBucketName']}/{deployment['LakePrefix']}raw/*"
+    if read != ([raw] if deployment["Detection"] == "Yes" else []):
+        yield f"DetectorRole: reads {read}"
 
 
 def services_are_who_they_say(deployment: Deployment) -> Iterator[str]:
@@ -218,19 +231,23 @@ def logs_can_be_delivered(deployment: Deployment) -> Iterator[str]:
             yield f"{statement.get('Condition')}"
 
 
-def notifications_reach_the_queue(deployment: Deployment) -> Iterator[str]:
-    """The queue lets the bucket in before the bucket notifies it, and the bucket's name makes no circle of that."""
-    arn = f"arn:aws:s3:::{deployment['LogBucketName']}"
-    policies = deployment.of_type("AWS::SQS::QueuePolicy")
-    opening = {
+def _opening(deployment: Deployment, *, queue: str, bucket: str) -> set[str]:
+    """Policies that let S3 send to the queue for this bucket."""
+    arn = f"arn:aws:s3:::{deployment[bucket]}"
+    return {
         name
-        for name, policy in policies.items()
+        for name, policy in deployment.of_type("AWS::SQS::QueuePolicy").items()
         for statement in statements(policy)
         if statement["Effect"] == "Allow"
         and (statement["Principal"], statement["Action"]) == ({"Service": "s3.amazonaws.com"}, "sqs:SendMessage")
-        and statement["Resource"] == "<LogQueue.Arn>"
+        and statement["Resource"] == f"<{queue}.Arn>"
         and statement["Condition"]["ArnLike"] == {"aws:SourceArn": arn}
     }
+
+
+def notifications_reach_the_queue(deployment: Deployment) -> Iterator[str]:
+    """The queue lets the bucket in before the bucket notifies it, and the bucket's name makes no circle of that."""
+    opening = _opening(deployment, queue="LogQueue", bucket="LogBucketName")
     if not opening:
         yield "the log bucket may not notify"
     for name, bucket in deployment.of_type(BUCKET).items():
@@ -244,6 +261,32 @@ def notifications_reach_the_queue(deployment: Deployment) -> Iterator[str]:
         if configured != [expected]:
             yield f"{name}: {configured}"
         if not opening & set(as_list(deployment.resources[name].get("DependsOn", []))):
+            yield f"{name}: does not wait for the queue's policy"
+
+
+def new_files_reach_the_detector(deployment: Deployment) -> Iterator[str]:
+    """Those under raw/, and no others: the detector's own files of findings would call it again."""
+    detects = deployment["Detection"] == "Yes"
+    opening = _opening(deployment, queue="DetectionQueue", bucket="LakeBucketName")
+    if bool(opening) != detects:
+        yield "the lake bucket may not notify, or nobody listens"
+    rules = [
+        {"Name": "prefix", "Value": f"{deployment['LakePrefix']}raw/"},
+        {"Name": "suffix", "Value": ".parquet"},
+    ]
+    expected = {
+        "Event": "s3:ObjectCreated:*",
+        "Queue": "<DetectionQueue.Arn>",
+        "Filter": {"S3Key": {"Rules": rules}},
+    }
+    for name, bucket in deployment.of_type(BUCKET).items():
+        if bucket["BucketName"] != deployment["LakeBucketName"]:
+            continue
+        configured = bucket.get("NotificationConfiguration", {}).get("QueueConfigurations", [])
+        if configured != ([expected] if detects else []):
+            yield f"{name}: {configured}"
+        after = deployment.resources[name].get("Metadata", {}).get("After", "")
+        if detects and after.strip("<>") not in opening:
             yield f"{name}: does not wait for the queue's policy"
 
 

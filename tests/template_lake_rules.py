@@ -10,7 +10,7 @@ from template_values import GLUE_TABLE, WORKGROUP, Deployment, as_list, destinat
 from etl.ddl import table_properties
 from etl.query import list_queries
 from etl.schema import COMPACTED_TABLE, JSON_KEYS, RAW_TABLE, TABLES, glue_columns
-from infra.generate_template import named_query_sql
+from infra.generate_template import INSIGHTS, named_query_sql
 
 
 def conversion_has_room(deployment: Deployment) -> Iterator[str]:
@@ -123,6 +123,18 @@ def queries_are_the_files(deployment: Deployment) -> Iterator[str]:
     for name, each in made.items():
         if (each["Database"], each["WorkGroup"]) != (deployment["DatabaseName"], "<Workgroup>"):
             yield name
+
+
+def saved_searches_are_the_files(deployment: Deployment) -> Iterator[str]:
+    """Over the log that the detector writes, where there is one."""
+    found = {
+        each["Name"]: (each["LogGroupNames"], each["QueryString"])
+        for each in deployment.of_type("AWS::Logs::QueryDefinition").values()
+    }
+    files = {path.stem: path.read_text(encoding="utf-8") for path in INSIGHTS.glob("*.txt")}
+    expected = {f"stack/{name}": (["<DetectorLogs>"], text) for name, text in files.items()}
+    if found != (expected if deployment["Detection"] == "Yes" else {}):
+        yield f"{sorted(found)}, not {sorted(expected)}, or others' text"
 
 
 def queries_are_bounded(deployment: Deployment) -> Iterator[str]:

@@ -22,12 +22,14 @@ from template_values import (
 
 from etl.arrivals import DIMENSION, NAMESPACE, UNITS
 from etl.lambdas._compaction_metrics import COMPACTION_UNITS
+from etl.lambdas._detection_metrics import DETECTION_UNITS
+from etl.lambdas.detect import _RESERVE_SECONDS
 from infra.package import COMPACTOR_HANDLERS
 
 LAYERS_OF_ALL = ["<Layer>"]
 TWO_WEEKS = 14 * 24 * 3600
 METRICS = {
-    NAMESPACE: ({DIMENSION}, {*UNITS, *COMPACTION_UNITS}),
+    NAMESPACE: ({DIMENSION}, {*UNITS, *COMPACTION_UNITS, *DETECTION_UNITS}),
     "AWS/SQS": ({"QueueName"}, {"ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"}),
     "AWS/Lambda": ({"FunctionName"}, {"Errors", "Throttles", "Duration", "Invocations", "ConcurrentExecutions"}),
     "AWS/Firehose": (
@@ -49,6 +51,11 @@ ALARMED_OF_COMPACTION = {
     (NAMESPACE, "Stragglers", "<Compactor>"),
     (NAMESPACE, "LeftOut", "<Compactor>"),
 }
+ALARMED_OF_DETECTION = {
+    ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "<DetectionDeadLetterQueue.QueueName>"),
+    ("AWS/Lambda", "Errors", "<Detector>"),
+}
+SIGV2_FOUND = (NAMESPACE, "SigV2Requests", "<Detector>")
 MISSED_RUN = (NAMESPACE, "CompactionRuns", "<Compactor>")
 ALARMED_OF_FIREHOSE = {
     ("AWS/Firehose", name, "<Stream>")
@@ -146,6 +153,21 @@ def the_compactor_has_room(deployment: Deployment) -> Iterator[str]:
         yield "a reserve is no lock: two runs are safe, and it would hide one that is not"
 
 
+def the_detector_has_room(deployment: Deployment) -> Iterator[str]:
+    """For the file with the most findings that it takes on, and calls that are few, as most files are small."""
+    function = deployment.of_type(FUNCTION).get("Detector")
+    if (function is not None) != (deployment["Detection"] == "Yes"):
+        yield f"{deployment['Detection']}: {function}"
+    if function is None:
+        return
+    if function["Timeout"] < 3 * _RESERVE_SECONDS or function["MemorySize"] < 1024:
+        yield f"{function['Timeout']} s, {function['MemorySize']} MB"
+    for event in function["Events"].values():
+        source = event["Properties"]
+        if source["BatchSize"] < 100 or source["MaximumBatchingWindowInSeconds"] < 300:
+            yield f"{source['BatchSize']} messages in {source['MaximumBatchingWindowInSeconds']} s"
+
+
 def queues_are_encrypted(deployment: Deployment) -> Iterator[str]:
     """With SQS's own keys: with a KMS key S3 could not notify unless the key's policy let it."""
     for name, queue in deployment.of_type(QUEUE).items():
@@ -181,6 +203,10 @@ def functions_are_what_the_package_holds(deployment: Deployment) -> Iterator[str
         }
         if not wanted.items() <= settings.items():
             yield f"Compactor: {settings}"
+    if "Detector" in deployment.resources:
+        settings = deployment.of_type(FUNCTION)["Detector"]["Environment"]["Variables"]
+        if settings != {"ACCESSLAKE_LAKE": f"s3://{deployment['LakeBucketName']}/{deployment['LakePrefix']}"}:
+            yield f"Detector: {settings}"
     expected = {
         "ACCESSLAKE_LAKE": f"s3://{deployment['LakeBucketName']}/{deployment['LakePrefix']}",
         "ACCESSLAKE_LOG_BUCKETS": deployment["LogBucketName"],
@@ -245,6 +271,10 @@ def what_matters_is_alarmed(deployment: Deployment) -> Iterator[str]:
             yield f"{name}: {alarm['Period']} s x {alarm['EvaluationPeriods']}"
         if missed and (alarm["ComparisonOperator"], alarm["Threshold"]) != ("LessThanThreshold", 1):
             yield f"{name}: {alarm['ComparisonOperator']} {alarm['Threshold']}"
+        if alarm.get("MetricName") == SIGV2_FOUND[1] and (
+            (alarm["ComparisonOperator"], alarm["Threshold"], alarm["Statistic"]) != ("GreaterThanThreshold", 0, "Sum")
+        ):
+            yield f"{name}: not at the first one"
         if alarm.get("MetricName") == "DeliveryToS3.DataFreshness" and alarm["Threshold"] <= 900:
             yield f"{name}: sounds while Firehose only buffers"
     expected = ALARMED | (ALARMED_OF_FIREHOSE if deployment["Sink"] == "firehose" else set())
@@ -252,6 +282,9 @@ def what_matters_is_alarmed(deployment: Deployment) -> Iterator[str]:
         expected |= ALARMED_OF_COMPACTION
     if deployment["Compaction"] == "scheduled":
         expected |= {MISSED_RUN}
+    if deployment["Detection"] == "Yes":
+        expected |= ALARMED_OF_DETECTION
+        expected |= {SIGV2_FOUND} if deployment["AlarmOnSigV2"] == "Yes" else set()
     if found != expected:
         yield f"alarmed: {sorted(found ^ expected)}"
 

@@ -20,6 +20,7 @@ from etl.arrivals import UNITS
 from etl.cost import PRICES, Estimate, Workload, cost
 from etl.cost import _workload as assumed
 from etl.cost._workload import billed_record_bytes, documents_per_record, packed_bytes
+from etl.detect import measure
 from etl.errors import BadParameter
 from etl.generate import generate
 from etl.lambdas._compaction_metrics import COMPACTION_UNITS
@@ -118,6 +119,7 @@ def test_limits_are_those_of_the_sink() -> None:
     assert assumed.CALL_BYTES == _firehose.CALL_BYTES
     assert len(UNITS) == assumed.METRICS
     assert len(COMPACTION_UNITS) == assumed.COMPACTION_METRICS
+    assert len(measure([])) == assumed.DETECTION_METRICS
 
 
 def test_counts_and_days_are_those_of_the_template() -> None:
@@ -126,6 +128,9 @@ def test_counts_and_days_are_those_of_the_template() -> None:
     memory = re.search(r"  Compactor:\n(?:    .*\n)*?      MemorySize: ([0-9]+)", template)
     assert memory is not None
     assert int(memory[1]) / 1024 == assumed.COMPACT_GB
+    memory = re.search(r"  Detector:\n(?:    .*\n)*?      MemorySize: ([0-9]+)", template)
+    assert memory is not None
+    assert int(memory[1]) / 1024 == assumed.DETECT_GB
     days = re.search(r"  RawLogExpiryDays:\n(?:    .*\n)*?    Default: ([0-9]+)", template)
     assert days is not None
     assert int(days[1]) == assumed.LOG_DAYS

@@ -13,6 +13,7 @@ from etl.arrivals import UNITS
 from etl.cli._main import accesslake
 from etl.cost import Estimate, Workload, cost
 from etl.lambdas._compaction_metrics import COMPACTION_UNITS
+from etl.lambdas._detection_metrics import DETECTION_UNITS
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
@@ -74,6 +75,15 @@ def test_compaction_names_its_metrics_and_parameters_with_their_defaults() -> No
     shown = dict(re.findall(r"^\| `(Compaction[A-Za-z]*)` \| `?([^|`]+?)`? \|", section, re.MULTILINE))
     defaults = re.findall(r"^  (Compaction[A-Za-z]*):\n(?:    .*\n)*?    Default: (.+)$", TEMPLATE, re.MULTILINE)
     assert shown == dict(defaults)
+
+
+def test_detection_names_its_metrics_and_parameters_with_their_defaults() -> None:
+    (section,) = re.findall(r"## Detection\n(.*?)\n## ", PAGE, re.DOTALL)
+    named = set(re.findall(r"`([A-Za-z0-9]+(?:Objects|Rows|Requests)|Objects[A-Za-z]+)`", section))
+    assert named == set(DETECTION_UNITS)
+    shown = dict(re.findall(r"^\| `([A-Za-z0-9]+)` \| `(Yes|No)` \|", section, re.MULTILINE))
+    defaults = dict(re.findall(r'^  (\w+):\n(?:    .*\n)*?    Default: "(.+)"$', TEMPLATE, re.MULTILINE))
+    assert shown == {name: defaults[name] for name in ("Detection", "AlarmOnSigV2")}
 
 
 def test_every_parameter_and_output_that_is_named_is_the_templates() -> None:

@@ -44,6 +44,19 @@ import numpy, pyarrow, pyarrow.parquet
 places = {{each.__file__ for each in sys.modules.values() if getattr(each, "__file__", None)}}
 print(*sorted(places), sep="\\n")
 """
+DETECT = """
+import io
+import pyarrow as pa, pyarrow.parquet as pq
+import etl.lambdas.detect as function
+from etl.schema import SCHEMA
+row = dict.fromkeys(SCHEMA.names)
+row |= {"source_key": "s3://logs/a", "line_no": 1, "parse_status": "clean", "signature_version": "SigV2"}
+file = io.BytesIO()
+pq.write_table(pa.Table.from_pylist([row], SCHEMA), file)
+file.seek(0)
+findings = function._build_findings(function.detect_file(file))
+assert [line["SignatureVersion"] for line in function.write_lines(findings)] == ["SigV2"]
+"""
 PARSE = """
 import etl, etl.parse, etl.sinks, etl.lambdas.create_catalog, etl.lambdas.parse_logs
 line = b'o b [06/Feb/2019:00:00:38 +0000] - - R REST.GET.OBJECT k "GET /k HTTP/1.1" 200 - - - - - "-" "-" -'
@@ -76,8 +89,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.xdist_group("packages")
 @pytest.mark.parametrize(
     ("function", "layers", "code"),
-    [("parser", ["layer"], PARSE), ("compactor", ["layer", "duckdb"], COMPACT)],
-    ids=["parser", "compactor"],
+    [("parser", ["layer"], PARSE), ("parser", ["layer"], DETECT), ("compactor", ["layer", "duckdb"], COMPACT)],
+    ids=["parser", "detector", "compactor"],
 )
 def test_the_handlers_run_with_the_packages_alone(
     built: Path, tmp_path: Path, function: str, layers: list[str], code: str
@@ -169,6 +182,21 @@ def test_the_parser_holds_no_more_than_its_handlers_reach(tmp_path: Path) -> Non
     assert not parts & {"cli", "compact", "generate", "query", "audit", "ingest"}
 
 
+def test_the_detector_never_comes_to_what_is_left_out(tmp_path: Path) -> None:
+    build_parser(tmp_path / "parser")
+    assert (tmp_path / "parser" / "etl" / "lambdas" / "detect.py").is_file()
+    code = f"{DETECT}\nimport sys; print(function.__file__, 'duckdb' in sys.modules, 'sqlglot' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path / "parser")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout.split() == [str(tmp_path / "parser/etl/lambdas/detect.py"), "False", "False"], done.stderr
+
+
 def test_the_compactor_holds_no_more_than_its_handler_reaches(tmp_path: Path) -> None:
     build_compactor(tmp_path / "compactor")
     files = {path.relative_to(tmp_path / "compactor" / "etl").as_posix() for path in tmp_path.rglob("*.py")}
@@ -192,6 +220,21 @@ def test_a_handler_that_needs_what_is_not_deployed_is_refused(tmp_path: Path, li
     (lambdas / "parse.py").write_text("import json\nfrom etl.read import read\n")
     with pytest.raises(ValueError, match=r"etl\.read imports (duckdb|pandas)"):
         handler_modules(tmp_path, ["parse"])
+
+
+def test_what_no_handler_comes_to_stays_out(tmp_path: Path) -> None:
+    lambdas, query = tmp_path / "etl" / "lambdas", tmp_path / "etl" / "query"
+    lambdas.mkdir(parents=True)
+    query.mkdir()
+    (query / "__init__.py").write_text("from etl.query._run import run\n")
+    (query / "_run.py").write_text("import duckdb\nimport etl.queue\n")
+    (tmp_path / "etl" / "queries.py").touch()
+    (tmp_path / "etl" / "queue.py").touch()
+    (lambdas / "detect.py").write_text("import etl.queries\ndef later() -> None:\n    from etl.query import run\n")
+    found = handler_modules(tmp_path, ["detect"], without={"etl.query"})
+    assert [path.name for path in found] == ["detect.py", "queries.py"]
+    with pytest.raises(ValueError, match=r"imports duckdb"):
+        handler_modules(tmp_path, ["detect"])
 
 
 def test_what_a_second_layer_holds_may_be_imported(tmp_path: Path) -> None:

@@ -52,7 +52,8 @@ def exists(stack: Stack, kind: str, physical: str) -> Any:
     if kind == "AWS::SQS::QueuePolicy":
         attributes = [
             client("sqs").get_queue_attributes(QueueUrl=outputs[name], AttributeNames=["Policy"])["Attributes"]
-            for name in ("QueueUrl", "DeadLetterQueueUrl", "CompactionDeadLetterQueueUrl")
+            for name in outputs
+            if name.endswith("QueueUrl")
         ]
         return all("OnlyTls" in each["Policy"] for each in attributes)
     if kind == "AWS::S3::BucketPolicy":
@@ -272,6 +273,35 @@ def test_a_poison_object_ends_in_the_dead_letter_queue_and_its_neighbours_arrive
 
     messages = wait_for(dead, seconds=SECONDS, what=stack.server.output)
     assert [json.loads(each["Body"]) for each in messages] == [events["m1"]]
+
+
+def test_a_request_with_sigv2_is_in_the_detectors_log_and_in_findings(stack: Stack) -> None:
+    """From the log bucket through Firehose to the new file, its notification, and what CloudWatch Logs keeps."""
+    data = log_text(6, seed="sigv2").replace(b" SigV4 ", b" SigV2 ", 2)
+    source_key = put_log(stack, "logs/sigv2.log", data)
+    (group,) = (
+        physical for kind, physical in stack.resources.values() if physical.endswith("-detect") and "Log" in kind
+    )
+
+    def told() -> list[dict[str, Any]] | None:
+        pages = stack.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
+        messages = [event["message"] for page in pages for event in page["events"]]
+        said = [json.loads(text) for text in messages if text.startswith('{"Bucket"')]
+        return [line for line in said if (line["Key"] or "").startswith("sigv2/")] or None
+
+    lines = wait_for(told, seconds=SECONDS, what=stack.server.output)
+    assert {(line["Key"], line["SignatureVersion"], line["Count"]) for line in lines} == {
+        ("sigv2/0", "SigV2", 1),
+        ("sigv2/1", "SigV2", 1),
+    }
+
+    def written() -> set[tuple[str, int]] | None:
+        rows = stack.read_table("access_logs_findings").to_pylist()
+        return {(row["detection"], row["line_no"]) for row in rows if row["source_key"] == source_key} or None
+
+    assert wait_for(written, seconds=SECONDS, what=stack.server.output) == {("sigv2", 1), ("sigv2", 2)}
+    dead = stack.client("sqs").receive_message(QueueUrl=stack.outputs["DetectionDeadLetterQueueUrl"])
+    assert not dead.get("Messages")
 
 
 def test_rows_of_a_day_that_is_over_are_compacted_and_the_view_moves(stack: Stack, account: None) -> None:

@@ -37,6 +37,8 @@ CHOICES: dict[str, dict[str, str]] = {
     },
     "whole log bucket": {"LogPrefix": ""},
     "paused": {"Compaction": "paused", "UseLakeFormation": "Yes"},
+    "undetected": {"Detection": "No", "KmsKeyArn": KEY},
+    "known SigV2": {"AlarmOnSigV2": "No", "LakePrefix": "lake/", "CreateLake": "No"},
     "compacted elsewhere": {"Compaction": "elsewhere", "KmsKeyArn": KEY, "UseLakeFormation": "Yes"},
 }
 COMMITTED = read_template()
@@ -73,6 +75,10 @@ TIMER_MAY = "CompactionTimerRole/Properties/Policies/0/PolicyDocument/Statement"
 TIMER = "CompactionTimer/Properties"
 SETTINGS = "Compactor/Properties/Environment/Variables"
 MISSED = "MissedRunAlarm/Properties"
+DETECTOR_MAY = "DetectorRole/Properties/Policies/0/PolicyDocument/Statement"
+NEW_FILES = "Detector/Properties/Events/NewFiles/Properties"
+DETECTOR_LETS = "DetectionQueuePolicy/Properties/PolicyDocument/Statement"
+ANNOUNCED = "LakeBucket/Properties/NotificationConfiguration/Fn::If/1/QueueConfigurations/0"
 NOTIFIED = "LogBucket/Properties/NotificationConfiguration/QueueConfigurations/0"
 
 BREAKS: tuple[tuple[Rule, str, Any], ...] = (
@@ -255,6 +261,52 @@ BREAKS: tuple[tuple[Rule, str, Any], ...] = (
     (access.notifications_reach_the_queue, "LogBucket/Properties/NotificationConfiguration", GONE),
     (access.notifications_reach_the_queue, f"{NOTIFIED}/Filter", GONE),
     (access.notifications_reach_the_queue, f"{NOTIFIED}/Event", "s3:ObjectCreated:Put"),
+    (access.new_files_reach_the_detector, f"{DETECTOR_LETS}/0", GONE),
+    (
+        access.new_files_reach_the_detector,
+        f"{DETECTOR_LETS}/0/Condition/ArnLike/aws:SourceArn",
+        "arn:aws:s3:::the-logs",
+    ),
+    (access.new_files_reach_the_detector, f"{DETECTOR_LETS}/0/Resource", {"Fn::GetAtt": ["LogQueue", "Arn"]}),
+    (access.new_files_reach_the_detector, "LakeBucket/Metadata", GONE),
+    (access.new_files_reach_the_detector, f"{ANNOUNCED}/Filter/S3Key/Rules/0", GONE),
+    (access.new_files_reach_the_detector, f"{ANNOUNCED}/Filter/S3Key/Rules/0/Value", "raw/ingest_date="),
+    (access.new_files_reach_the_detector, f"{ANNOUNCED}/Filter/S3Key/Rules/1", GONE),
+    (access.new_files_reach_the_detector, f"{ANNOUNCED}/Queue", {"Fn::GetAtt": ["LogQueue", "Arn"]}),
+    (access.the_detector_reads_new_files_alone, f"{DETECTOR_MAY}/2/Resource", "arn:aws:s3:::the-lake/*"),
+    (access.the_detector_reads_new_files_alone, f"{DETECTOR_MAY}/2/Resource", "arn:aws:s3:::the-logs/logs/*"),
+    (access.the_detector_reads_new_files_alone, f"{DETECTOR_MAY}/4/Action", ["s3:PutObject", "s3:GetObject"]),
+    (access.roles_write_only_where_they_must, f"{DETECTOR_MAY}/4/Resource", "arn:aws:s3:::the-lake/raw/*"),
+    (access.roles_write_only_where_they_must, f"{DETECTOR_MAY}/4/Action", ["s3:PutObject", "s3:DeleteObject"]),
+    (access.only_tls, f"{DETECTOR_LETS}/1", GONE),
+    (access.only_tls, "DetectionDeadLetterQueuePolicy", GONE),
+    (access.services_are_who_they_say, f"{DETECTOR_LETS}/0/Condition/StringEquals", GONE),
+    (lake.saved_searches_are_the_files, "InsightsRequestsByDay", GONE),
+    (lake.saved_searches_are_the_files, "InsightsRequestsByDay/Properties/QueryString", "fields @message"),
+    (lake.saved_searches_are_the_files, "InsightsRequestsByDay/Properties/LogGroupNames", [{"Ref": "ParserLogs"}]),
+    (run.the_detector_has_room, "Detector/Properties/Timeout", 60),
+    (run.the_detector_has_room, "Detector/Properties/MemorySize", 512),
+    (run.the_detector_has_room, f"{NEW_FILES}/BatchSize", 10),
+    (run.the_detector_has_room, f"{NEW_FILES}/MaximumBatchingWindowInSeconds", 60),
+    (run.messages_stay_hidden_long_enough, "DetectionQueue/Properties/VisibilityTimeout", 720),
+    (run.batches_are_legal, f"{NEW_FILES}/FunctionResponseTypes", GONE),
+    (run.failures_are_kept, "DetectionQueue/Properties/RedrivePolicy", GONE),
+    (run.failures_are_kept, "DetectionDeadLetterQueue/Properties/MessageRetentionPeriod", 345600),
+    (run.queues_are_encrypted, "DetectionQueue/Properties/SqsManagedSseEnabled", GONE),
+    (run.functions_are_what_the_package_holds, "Detector/Properties/Handler", "etl.lambdas.detector.handler"),
+    (
+        run.functions_are_what_the_package_holds,
+        "Detector/Properties/Environment/Variables/ACCESSLAKE_LAKE",
+        "s3://the-lake",
+    ),
+    (run.functions_are_what_the_package_holds, "Detector/Properties/CodeUri", "../build/compactor.zip"),
+    (run.logs_are_kept_and_end, "DetectorLogs/Properties/RetentionInDays", GONE),
+    (run.what_matters_is_alarmed, "SigV2Alarm", GONE),
+    (run.what_matters_is_alarmed, "SigV2Alarm/Properties/Threshold", 100),
+    (run.what_matters_is_alarmed, "SigV2Alarm/Properties/AlarmActions", GONE),
+    (run.what_matters_is_alarmed, "DetectorErrorsAlarm", GONE),
+    (run.what_matters_is_alarmed, "DetectionDeadLetterAlarm", GONE),
+    (run.alarms_name_metrics_that_exist, "SigV2Alarm/Properties/MetricName", "SigV2Request"),
     (access.logs_of_logs_are_refused, "../Rules/BucketsDiffer", GONE),
     (access.logs_of_logs_are_refused, "../Rules/LogsOfLogsStayOut", GONE),
 )
@@ -271,6 +323,9 @@ WITH_ALL: tuple[tuple[Rule, str, Any], ...] = (
     (access.a_key_is_used_everywhere, "CompactorLogs/Properties/KmsKeyId", GONE),
     (access.a_key_is_used_everywhere, f"{COMPACTOR_MAY}/7", GONE),
     (access.a_key_is_used_everywhere, "ParserLogs/Properties/KmsKeyId", GONE),
+    (access.a_key_is_used_everywhere, "DetectorLogs/Properties/KmsKeyId", GONE),
+    (access.a_key_is_used_everywhere, f"{DETECTOR_MAY}/5", GONE),
+    (access.new_files_reach_the_detector, f"{ANNOUNCED}/Filter/S3Key/Rules/0/Value", "raw/"),
     (access.a_key_is_used_everywhere, f"{STREAM}/EncryptionConfiguration", GONE),
     (access.a_key_is_used_everywhere, f"{PARSER_MAY}/6", GONE),
     (access.buckets_are_closed, "LakeBucket/Properties/BucketEncryption/ServerSideEncryptionConfiguration", []),
@@ -284,6 +339,15 @@ PAUSED: tuple[tuple[Rule, str, Any], ...] = (
 )
 DIRECT: tuple[tuple[Rule, str, Any], ...] = (
     (run.firehose_only_where_it_is_the_sink, f"{PARSER_MAY}/5", {"Sid": "Send", "Action": "firehose:PutRecord"}),
+)
+
+
+UNDETECTED: tuple[tuple[Rule, str, Any], ...] = (
+    (run.the_detector_has_room, "../Conditions/HasDetector", {"Fn::Equals": ["", ""]}),
+    (access.new_files_reach_the_detector, "../Conditions/HasDetector", {"Fn::Equals": ["", ""]}),
+    (run.what_matters_is_alarmed, "../Conditions/HasDetector", {"Fn::Equals": ["", ""]}),
+    (access.the_detector_reads_new_files_alone, "../Conditions/HasDetector", {"Fn::Equals": ["", ""]}),
+    (lake.saved_searches_are_the_files, "../Conditions/HasDetector", {"Fn::Equals": ["", ""]}),
 )
 
 
@@ -328,6 +392,16 @@ def test_a_broken_template_of_the_direct_sink_breaks_the_rule(rule: Rule, path: 
 @pytest.mark.parametrize(("rule", "path", "value"), PAUSED, ids=name_of)
 def test_a_broken_template_that_pauses_compaction_breaks_the_rule(rule: Rule, path: str, value: Any) -> None:
     assert list(rule(deployed(broken(path, value), Compaction="paused")))
+
+
+@pytest.mark.parametrize(("rule", "path", "value"), UNDETECTED, ids=name_of)
+def test_a_broken_template_without_detection_breaks_the_rule(rule: Rule, path: str, value: Any) -> None:
+    assert list(rule(deployed(broken(path, value), Detection="No")))
+
+
+def test_an_alarm_that_cannot_be_switched_off_is_noticed() -> None:
+    template = broken("SigV2Alarm/Condition", "HasDetector")
+    assert list(run.what_matters_is_alarmed(deployed(template, AlarmOnSigV2="No")))
 
 
 def test_every_rule_is_proved() -> None:

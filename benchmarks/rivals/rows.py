@@ -23,6 +23,8 @@ _OBJECTS_PER_DAY: Final = 4
 _COLUMNS: Final = ("source_key", "line_no", "batch_id")
 _GONE: Final = re.compile(
     r"No such file|No files found|does not exist|[Nn]ot found|NO_SUCH_KEY|RESOURCE_NOT_FOUND|NoSuchKey|HTTP 404|is gone since"
+    # SeaweedFS breaks an answer off whose object is deleted meanwhile.
+    r"|Failed to flush response stream"
 )
 
 Rows = Counter[tuple[str, int]]

@@ -136,6 +136,7 @@ def _rest(load: Workload, sink: str) -> tuple[LineItem, ...]:
     document = load.bytes_per_line * given.DOCUMENT_SHARE
     raw_objects = _firehose_objects(load, document) if sink == "firehose" else load.objects
     seconds = load.lines / given.COMPACT_ROWS_PER_SECOND
+    looking = raw_objects * given.DETECT_SECONDS + load.lines / given.DETECT_ROWS_PER_SECOND
     logs = load.log_bytes / DAYS * given.LOG_DAYS / GB
     raw = load.log_bytes / DAYS * given.RAW_DAYS * given.RAW_SHARE / GB
     compacted = load.log_bytes / DAYS * load.days_kept * given.COMPACTED_SHARE / GB
@@ -147,6 +148,15 @@ def _rest(load: Workload, sink: str) -> tuple[LineItem, ...]:
             + raw_objects * given.COMPACT_REQUESTS / 1e3 * price.S3_GET.usd,
             f"{seconds:,.0f} s x {given.COMPACT_GB:.2f} GB x ${price.LAMBDA_ARM.usd:.10f}/GB-s"
             f" + {raw_objects:,.0f} raw objects x {given.COMPACT_REQUESTS} GETs x ${price.S3_GET.usd}/1,000",
+        ),
+        LineItem(
+            "detection",
+            looking * given.DETECT_GB * price.LAMBDA_ARM.usd
+            + raw_objects / given.BATCH_MESSAGES / 1e6 * price.LAMBDA_REQUESTS.usd
+            + raw_objects * given.SQS_REQUESTS / 1e6 * price.SQS.usd
+            + raw_objects * given.DETECT_REQUESTS / 1e3 * price.S3_GET.usd,
+            f"{looking:,.0f} s x {given.DETECT_GB:.2f} GB x ${price.LAMBDA_ARM.usd:.10f}/GB-s"
+            f" + {raw_objects:,.0f} raw objects: calls, messages, {given.DETECT_REQUESTS} GETs each",
         ),
         LineItem(
             "storage, text logs",
@@ -172,8 +182,10 @@ def _rest(load: Workload, sink: str) -> tuple[LineItem, ...]:
         ),
         LineItem(
             "CloudWatch",
-            (given.METRICS + given.COMPACTION_METRICS / 24) * price.METRIC.usd + given.ALARMS * price.ALARM.usd,
-            f"({given.METRICS} metrics + {given.COMPACTION_METRICS} in one hour a day) x ${price.METRIC.usd:.2f}"
+            (given.METRICS + given.DETECTION_METRICS + given.COMPACTION_METRICS / 24) * price.METRIC.usd
+            + given.ALARMS * price.ALARM.usd,
+            f"({given.METRICS} metrics + {given.DETECTION_METRICS} of the detector"
+            f" + {given.COMPACTION_METRICS} in one hour a day) x ${price.METRIC.usd:.2f}"
             f" + {given.ALARMS} alarms x ${price.ALARM.usd:.2f}, whatever the volume",
         ),
     )

@@ -54,10 +54,18 @@ COMPACT_ROWS_PER_SECOND: Final = 50_000
 COMPACT_GB: Final = 3_008 / 1024
 COMPACT_REQUESTS: Final = 4
 """For each raw object: its footer and its bytes, each looked for and read."""
+DETECT_GB: Final = 1.0
+DETECT_ROWS_PER_SECOND: Final = 500_000
+DETECT_SECONDS: Final = 0.05
+"""For each raw object: its request, and whether findings of it are there. Both are assumed."""
+DETECT_REQUESTS: Final = 2
+"""Of a raw object up to 4 MiB one, of a larger one some more, for its footer and a few columns."""
 METRICS: Final = 15
 COMPACTION_METRICS: Final = 10
 """Sent once a day, and paid for by the hour (https://aws.amazon.com/cloudwatch/pricing/)."""
-ALARMS: Final = 12
+DETECTION_METRICS: Final = 5
+"""Of which three are sent only where something is found; what is sent in trouble is not counted."""
+ALARMS: Final = 15
 QUERY_DAYS: Final = 7
 QUERY_SHARE: Final = 0.25
 """What a query reads: a week, and a quarter of the bytes, its columns."""

@@ -168,7 +168,7 @@ def _find(location: str, key: str, detected: Detected, store: ObjectStore, now: 
     # A message is tried for less than a day, so that one from yesterday may come again.
     today, yesterday = (findings_key(name, f"{now - timedelta(days=back):%Y-%m-%d}") for back in (0, 1))
     if any(any(store.list(each)) for each in (today, yesterday)):
-        return Looked(location, Outcome.KNOWN, f"its {findings.num_rows} findings were told and written down before")
+        return Looked(location, Outcome.KNOWN, f"its {findings.num_rows} findings were written down before")
     return Looked(location, Outcome.DETECTED, findings=findings, findings_key=today, counts=counts)
 
 
