@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from collections import Counter
 from typing import Any
@@ -13,7 +12,7 @@ from detect_rows import SECRET, make_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.detect import build_sigv2_findings, detect_sigv2, embedded_metrics, measure, render_line, write_lines
+from etl.detect import build_sigv2_findings, detect_sigv2, measure, render_line, write_lines
 from etl.schema import SCHEMA
 
 FIELDS = [
@@ -133,12 +132,3 @@ def test_metrics() -> None:
         "UndecidableRows": 2,
     }
     assert measure([])["SigV2Requests"] == 0
-    line = json.loads(embedded_metrics(metrics, function="detect", now=dt.datetime(2024, 5, 2, tzinfo=dt.UTC)))
-    (directive,) = line["_aws"]["CloudWatchMetrics"]
-    assert {each["Name"] for each in directive["Metrics"]} == set(metrics)
-    assert (line["_aws"]["Timestamp"], directive["Dimensions"], line["Function"]) == (
-        1714608000000,
-        [["Function"]],
-        "detect",
-    )
-    assert line["SigV2Requests"] == 2

@@ -19,7 +19,7 @@ from etl.detect._findings import (
 )
 from etl.detect._inventory import INVENTORY_SCHEMA, Migration, merge_inventories, plan_migration, take_inventory
 from etl.detect._lines import render_line, write_lines
-from etl.detect._metrics import embedded_metrics, measure
+from etl.detect._metrics import measure
 from etl.detect._read import detect_file
 from etl.detect._sigv2 import OBJECT_DETECTIONS, Detected, detect_sigv2
 
@@ -38,7 +38,6 @@ __all__ = [
     "detect",
     "detect_file",
     "detect_sigv2",
-    "embedded_metrics",
     "findings_key",
     "fold_findings",
     "mask_secrets",
