@@ -167,14 +167,16 @@ class TestIngest:
         assert "\x1b" not in err
 
     def test_progress_on_a_terminal_only(self, tmp_path: Path) -> None:
-        ours, theirs = pty.openpty()
-        command = [sys.executable, "-m", "etl.cli", "ingest", str(CORPUS), "--lake", str(tmp_path / "lake")]
-        with open(theirs, "wb", buffering=0) as terminal:
-            subprocess.run(command, stderr=terminal, stdout=subprocess.PIPE, check=True, timeout=60)
-        shown = os.read(ours, 65536).decode()
-        os.close(ours)
-        assert "objects" in shown
-        assert shown.endswith("\r\x1b[K")
+        lake = ["--lake", str(tmp_path / "lake")]
+        for verb, counted in ((["ingest", str(CORPUS)], "objects"), (["compact"], "rows")):
+            ours, theirs = pty.openpty()
+            command = [sys.executable, "-m", "etl.cli", *verb, *lake]
+            with open(theirs, "wb", buffering=0) as terminal:
+                subprocess.run(command, stderr=terminal, stdout=subprocess.PIPE, check=True, timeout=60)
+            shown = os.read(ours, 65536).decode()
+            os.close(ours)
+            assert counted in shown
+            assert shown.endswith("\r\x1b[K")
 
 
 class TestCompactAndAudit:

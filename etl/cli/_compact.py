@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from etl.cli._output import json_option, print_errors, print_json, print_message
+from etl.cli._progress import Progress
 from etl.compact import DEFAULT_GRACE, DEFAULT_SEAL_DELAY, DEFAULT_TARGET_BYTES
 from etl.compact import compact as compact_lake
 
@@ -43,13 +44,22 @@ def compact(lake: str, target_size: int, grace: int, seal_delay: int, now: datet
     Readers see the lake as it was or as it will be, nothing between; it may be run at any time, by anybody, twice. Exit code 1 if
     a raw file cannot be read.
     """
-    done = compact_lake(
-        lake,
-        target_bytes=target_size << 20,
-        grace=timedelta(days=grace),
-        seal_delay=timedelta(hours=seal_delay),
-        now=now and now.replace(tzinfo=UTC),
-    )
+    progress = Progress()
+
+    def show(written: int, planned: int) -> None:
+        progress.show(f"{written:,} of {planned:,} rows", share=written / planned if planned else None)
+
+    try:
+        done = compact_lake(
+            lake,
+            target_bytes=target_size << 20,
+            grace=timedelta(days=grace),
+            seal_delay=timedelta(hours=seal_delay),
+            now=now and now.replace(tzinfo=UTC),
+            on_rows=show,
+        )
+    finally:
+        progress.close()
     for key in done.left_out:
         print_message(f"accesslake: {key}: cannot be read and is left out of batch {done.batch}; it stays where it is")
     print_errors(f"{key}: came after its day was sealed, and is in batch {done.batch} now" for key in done.stragglers)

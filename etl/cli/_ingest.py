@@ -23,10 +23,17 @@ def ingest(sources: tuple[str, ...], lake: str, workers: int | None, as_json: bo
 
     What is in the lake already is skipped. Objects that cannot be read are named, and the exit code is 1.
     """
-    progress = Progress(total_bytes=_total_bytes(sources, lake))
+    progress = Progress()
+    total = _total_bytes(sources, lake)
+    size = objects = lines = 0
 
     def count(result: IngestedObject) -> None:
-        progress.add(size=result.size, lines=result.written.lines if result.written else 0)
+        nonlocal size, objects, lines
+        size += result.size
+        objects += 1
+        lines += result.written.lines if result.written else 0
+        text = f"{objects:,} objects  {lines:,} lines  {size / 1e6:,.0f} MB"
+        progress.show(text, share=size / total if total else None)
 
     try:
         done = ingest_logs(sources, lake=lake, workers=workers or min(os.cpu_count() or 1, 4), on_object=count)

@@ -10,23 +10,19 @@ _EVERY_SECONDS: Final = 0.1
 
 
 class Progress:
-    """Counts bytes of log objects against their total, if that is known, and redraws a bar ten times a second."""
+    """Draws one line, at most ten times a second."""
 
-    def __init__(self, *, total_bytes: int | None) -> None:
-        self._total = total_bytes
+    def __init__(self) -> None:
         self._shown = sys.stderr.isatty()
-        self._bytes = self._objects = self._lines = 0
         self._last = 0.0
 
-    def add(self, *, size: int, lines: int) -> None:
-        """One more log object is done."""
-        self._bytes += size
-        self._objects += 1
-        self._lines += lines
+    def show(self, text: str, *, share: float | None) -> None:
+        """What is done, and as a bar which share of all, if that is known."""
         now = time.monotonic()
         if self._shown and now - self._last > _EVERY_SECONDS:
             self._last = now
-            sys.stderr.write(f"\r\x1b[K{self._line()}")
+            bar = "" if share is None else f"[{'#' * round(min(share, 1.0) * 30):30}] {min(share, 1.0):4.0%}  "
+            sys.stderr.write(f"\r\x1b[K{bar}{text}")
             sys.stderr.flush()
 
     def close(self) -> None:
@@ -34,10 +30,3 @@ class Progress:
         if self._shown:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
-
-    def _line(self) -> str:
-        counts = f"{self._objects:,} objects  {self._lines:,} lines  {self._bytes / 1e6:,.0f} MB"
-        if not self._total:
-            return counts
-        share = min(self._bytes / self._total, 1.0)
-        return f"[{'#' * round(share * 30):30}] {share:4.0%}  {counts}"

@@ -15,7 +15,7 @@ from typing import Final
 from etl.catalog import open_lake
 from etl.compact._inspect import inspect_inputs
 from etl.compact._plan import choose_objects, plan_batch
-from etl.compact._rewrite import DEFAULT_TARGET_BYTES, rewrite
+from etl.compact._rewrite import DEFAULT_TARGET_BYTES, OnRows, rewrite
 from etl.compact._verify import verify
 from etl.errors import LakeError, ObjectNotFound, RowsNotConserved
 from etl.lake import Lake, Plan, State, Winner, commit_of, create_record, read_plan, read_winner, sweep_scratch
@@ -64,12 +64,14 @@ def compact(
     grace: timedelta = DEFAULT_GRACE,
     seal_delay: timedelta = DEFAULT_SEAL_DELAY,
     now: datetime | None = None,
+    on_rows: OnRows = lambda done, planned: None,
 ) -> Compacted:
     """Rewrite raw objects that no committed batch holds into large sorted files by event day.
 
     Readers see the old state or the new one, nothing between. Where Glue keeps the state, queries see raw/ by day, and only days
-    that ended at least `seal_delay` ago are rewritten; everywhere else all of raw/ is. `now` is the clock's by default. Raises
-    `RowsNotConserved` before anything is committed, `LakeUnusable` for trouble after which the next run goes on.
+    that ended at least `seal_delay` ago are rewritten; everywhere else all of raw/ is. `now` is the clock's by default. `on_rows` is
+    told the rows that are written and those that were planned. Raises `RowsNotConserved` before anything is committed,
+    `LakeUnusable` for trouble after which the next run goes on.
     """
     opened = open_lake(lake)
     sweep_scratch(opened.store)
@@ -77,7 +79,7 @@ def compact(
     if plan is None:
         return Compacted(None, 0, 0, 0, 0, 0, (), collect(opened, now=_moment(now), grace=grace))
     try:
-        winner = _carry_out(opened, plan, target_bytes=target_bytes, now=now)
+        winner = _carry_out(opened, plan, target_bytes=target_bytes, now=now, on_rows=on_rows)
     except LakeError:
         # An equal run may have been first, committed and tidied up what this one was still working with.
         if opened.keeper.read().batch < plan.batch:
@@ -97,10 +99,10 @@ def compact(
     )
 
 
-def _carry_out(lake: Lake, plan: Plan, *, target_bytes: int, now: datetime | None) -> Winner:
+def _carry_out(lake: Lake, plan: Plan, *, target_bytes: int, now: datetime | None, on_rows: OnRows) -> Winner:
     winner = _elected(lake, plan)
     if winner is None:
-        attempt = rewrite(lake, plan, attempt=uuid.uuid4().hex, target_bytes=target_bytes)
+        attempt = rewrite(lake, plan, attempt=uuid.uuid4().hex, target_bytes=target_bytes, on_rows=on_rows)
         verify(lake, plan, attempt)
         winner = elect(lake, attempt)
     publish(lake, winner)

@@ -68,6 +68,11 @@ class Outputs:
                 self._flush()
             start += rows
 
+    @property
+    def rows(self) -> int:
+        """Rows taken so far."""
+        return sum(output.rows for output in self._written) + self._file_rows + self._rows
+
     def finish(self) -> tuple[Output, ...]:
         """Close the last file; all files of the attempt."""
         self._close()

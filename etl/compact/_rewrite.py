@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -53,7 +53,18 @@ _LONG: Final = ("key_name", "key_name", "request_uri", "referer", "user_agent", 
 _WEIGHT: Final = " + ".join(["400", *(f"coalesce(strlen({name}), 0)" for name in _LONG)])
 
 
-def rewrite(lake: Lake, plan: Plan, *, attempt: str, target_bytes: int = DEFAULT_TARGET_BYTES) -> Winner:
+OnRows = Callable[[int, int], None]
+"""Called now and then with the rows that are written and those that were planned."""
+
+
+def rewrite(
+    lake: Lake,
+    plan: Plan,
+    *,
+    attempt: str,
+    target_bytes: int = DEFAULT_TARGET_BYTES,
+    on_rows: OnRows = lambda done, planned: None,
+) -> Winner:
     """Write the plan's rows, each once, by event day and sorted, into the attempt's own folder of staging.
 
     Touches nothing that a reader can see. The order is total, so equal inputs give equal files. Memory is bounded: DuckDB has
@@ -64,7 +75,7 @@ def rewrite(lake: Lake, plan: Plan, *, attempt: str, target_bytes: int = DEFAULT
     left_out: tuple[str, ...] = ()
     while True:
         try:
-            written = _rewrite(lake, plan.batch, inputs, attempt, target_bytes)
+            written = _rewrite(lake, plan.batch, inputs, attempt, target_bytes, on_rows)
             return replace(written, left_out=left_out)
         except (duckdb.Error, ObjectNotFound, RowsNotConserved) as error:
             damaged = tuple(item.key for item in inputs if not is_intact(lake.store, item))
@@ -74,13 +85,17 @@ def rewrite(lake: Lake, plan: Plan, *, attempt: str, target_bytes: int = DEFAULT
         left_out = (*left_out, *damaged)
 
 
-def _rewrite(lake: Lake, batch: str, inputs: tuple[Input, ...], attempt: str, target_bytes: int) -> Winner:
+def _rewrite(
+    lake: Lake, batch: str, inputs: tuple[Input, ...], attempt: str, target_bytes: int, on_rows: OnRows
+) -> Winner:
     if not inputs:
         return Winner(batch, attempt, (), {})
     try:
         with TemporaryDirectory(prefix="compact-", dir=lake.store.scratch(), ignore_cleanup_errors=True) as name:
             scratch = Path(name)
             keys = [item.key for item in inputs]
+            planned = sum(item.rows for item in inputs)
+            on_rows(0, planned)
             fetched = request_each(lake.store, lambda key: str(lake.store.fetch(key, scratch)), keys)
             files = dict(zip(fetched, keys, strict=True))
             with _connect(scratch) as connection:
@@ -88,13 +103,14 @@ def _rewrite(lake: Lake, batch: str, inputs: tuple[Input, ...], attempt: str, ta
                 connection.execute(_OBJECTS_SQL)
                 _check_inputs(connection, dict(zip(files, inputs, strict=True)))
                 folded = _fold(lake, batch, connection, files, scratch)
-                parts = _sort(connection, sum(item.rows for item in inputs), scratch)
+                parts = _sort(connection, planned, scratch)
             _drop_copies(files, scratch)
             with Outputs(lake, batch, attempt, scratch, target_bytes) as outputs:
                 for part in parts.read_sorted():
                     rows = restore_left_out(part)
                     for start in range(0, rows.num_rows, _ROWS_PER_BATCH):
                         outputs.add(rows.slice(start, _ROWS_PER_BATCH))
+                        on_rows(outputs.rows, planned)
                 return Winner(batch, attempt, outputs.finish(), folded)
     except (OSError, pa.ArrowInvalid) as error:
         reason = getattr(error, "strerror", None) or first_line(error)
