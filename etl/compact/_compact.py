@@ -69,8 +69,8 @@ def compact(
     """Rewrite raw objects that no committed batch holds into large sorted files by event day.
 
     Readers see the old state or the new one, nothing between. Where Glue keeps the state, queries see raw/ by day, and only days
-    that ended at least `seal_delay` ago are rewritten; everywhere else all of raw/ is. `now` is the clock's by default. `on_rows` is
-    told the rows that are written and those that were planned. Raises `RowsNotConserved` before anything is committed,
+    that ended at least `seal_delay` ago are rewritten; everywhere else all of raw/ is. `now` is the clock's by default. `on_rows`
+    is told the rows that are written and those that were planned. Raises `RowsNotConserved` before anything is committed,
     `LakeUnusable` for trouble after which the next run goes on.
     """
     opened = open_lake(lake)
