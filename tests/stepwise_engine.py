@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from etl.compact._rewrite import OnRows
 from etl.lake import FILE_STATE, Commit, Input, Lake, State, StoredObject, Winner
 
 
@@ -24,7 +25,9 @@ class RememberedRewrite:
         self.runs = 0
         self.recalled = 0
 
-    def __call__(self, lake: Lake, batch: str, inputs: tuple[Input, ...], attempt: str, target_bytes: int) -> Winner:
+    def __call__(
+        self, lake: Lake, batch: str, inputs: tuple[Input, ...], attempt: str, target_bytes: int, on_rows: OnRows
+    ) -> Winner:
         start: tuple[Hashable, ...] = (batch, tuple(item.key for item in inputs), target_bytes)
         place = start
         answers: list[Any] = []
@@ -39,7 +42,7 @@ class RememberedRewrite:
         recorder = _Recorder(lake, answers, attempt)
         glue = None if lake.state == FILE_STATE else _RecordedKeeper(recorder)
         over: Any = replace(lake, store=recorder, glue=glue)  # type: ignore[arg-type]
-        winner = self.real(over, batch, inputs, attempt, target_bytes)
+        winner = self.real(over, batch, inputs, attempt, target_bytes, on_rows)
         place = start
         for call, answer in recorder.asked:
             self._known[place] = call

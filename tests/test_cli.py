@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import importlib
 import json
 import os
 import pty
@@ -320,7 +321,7 @@ class TestOthers:
         one_line(err)
 
     def test_an_unexpected_error_is_one_line_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(sys.modules["etl.cli._parse"], "parse_stream", None)
+        monkeypatch.setattr(importlib.import_module("etl.cli._parse"), "parse_stream", None)
         code, _, err = accesslake("parse", CORPUS / "dandi-s3-log-parser.log")
         assert code == 1
         assert "internal error" in one_line(err)
