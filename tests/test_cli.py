@@ -1,8 +1,8 @@
 """The command line as a user meets it: exit codes, one clear line for bad input, JSON on stdout."""
 
 import gzip
-import io
 import importlib
+import io
 import json
 import os
 import pty
