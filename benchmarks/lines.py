@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from etl.generate import generate
 
-_LAST_DAY = datetime.date(2026, 3, 31)
+LAST_DAY = datetime.date(2026, 3, 31)
+"""Of the generated events."""
 
 
 @dataclass(frozen=True)
@@ -30,5 +31,5 @@ class Sample:
 
 def generate_sample(*, lines: int, seed: int) -> Sample:
     """Lines of all layouts, 1 % of them with stray quotes, in the order in which the objects would be read."""
-    objects = generate(lines=lines, seed=seed, end=_LAST_DAY)
+    objects = generate(lines=lines, seed=seed, end=LAST_DAY)
     return Sample(b"".join(log.body for log in objects), lines, seed)

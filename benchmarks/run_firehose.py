@@ -20,16 +20,21 @@ from random import Random
 
 import pyarrow as pa
 
-from benchmarks.lines import Sample, generate_sample
+from benchmarks.lines import LAST_DAY, Sample, generate_sample
 from benchmarks.machine import describe_machine
 from benchmarks.methods import recipe
 from benchmarks.rounds import Spread, markdown_table, run_rounds
 from etl.cost import billed_record_bytes
 from etl.cost._prices import FIREHOSE_CONVERSION, FIREHOSE_INGESTION
+from etl.generate import generate
 from etl.parse import parse_stream
 from etl.sinks import Packer, Record, to_documents
 
 USD_A_GB = FIREHOSE_INGESTION.usd + FIREHOSE_CONVERSION.usd
+AWS_STEP_BYTES, AWS_GB = 5_120, 2**30
+"""Units of AWS's own examples: records are rounded up to "5 KB (5,120 bytes)", and 1,048,576 KB are a GB
+(https://aws.amazon.com/firehose/pricing/). `accesslake cost` goes by 5,000 and 10^9, which is never less than the bill."""
+LOG_BUCKET = "s3://amzn-s3-demo-logs/"
 
 PLAIN_NAME = "s3://amzn-s3-demo-logs/logs/2026-03-31-00-00-00-"
 """A log object as S3 names it unless it is asked for something else; 16 characters make it unique."""
@@ -44,19 +49,29 @@ LOAD_CLIENTS = "import boto3; boto3.client('s3'); boto3.client('firehose')"
 LOAD_BOTO3 = "import boto3"
 
 
+NamedObject = tuple[str, bytes]
+"""The name of a log object (its source_key) and its lines."""
+
+
 @dataclass(frozen=True)
 class Bill:
-    """Records of some lines, their bytes, and what is billed for them."""
+    """Records of some lines, their bytes, and what is billed for them: in steps of 5,000 bytes, and in AWS's."""
 
     documents: int
     document_bytes: int
     records: int
     billed_bytes: int
+    billed_by_aws_units: int
 
     @property
     def usd_per_million(self) -> float:
-        """Ingestion and conversion of a million documents like these."""
+        """Ingestion and conversion of a million documents like these, where a GB is 10^9 bytes."""
         return self.billed_bytes / self.documents * 1e6 / 1e9 * USD_A_GB
+
+    @property
+    def usd_by_aws_units(self) -> float:
+        """The same in the units of AWS's own examples."""
+        return self.billed_by_aws_units / self.documents * 1e6 / AWS_GB * USD_A_GB
 
     def describe(self) -> str:
         """The arithmetic in a line."""
@@ -72,36 +87,47 @@ def cut_objects(sample: Sample, lines_per_object: int) -> list[bytes]:
     return [b"".join(lines[at : at + lines_per_object]) for at in range(0, len(lines), lines_per_object)]
 
 
-def to_records(objects: Sequence[bytes], *, batch: int, name: str = DATED_NAME) -> Iterator[Record]:
+def name_each(objects: Sequence[bytes], name: str) -> list[NamedObject]:
+    """The objects, each with a name of its own."""
+    return [(f"{name}{number:016X}", data) for number, data in enumerate(objects)]
+
+
+def generate_objects(*, lines: int, lines_per_object: int, seed: int) -> list[NamedObject]:
+    """Generated log objects under the names that the generator gives them: both kinds that S3 has, as its buckets are set."""
+    found = generate(lines=lines, seed=seed, end=LAST_DAY, lines_per_object=lines_per_object)
+    return [(f"{LOG_BUCKET}{log.key}", log.body) for log in found]
+
+
+def to_records(objects: Sequence[NamedObject], *, batch: int) -> Iterator[Record]:
     """Log objects to packed records as the parser function makes them: a record holds no lines of two batches."""
     for begin in range(0, len(objects), batch):
         packer = Packer()
-        for number, data in enumerate(objects[begin : begin + batch], begin):
-            for part in parse_stream([data], source_key=f"{name}{number:016X}", unused=UNUSED):
-                yield from packer.add(to_documents(part.table), str(number))
+        for name, data in objects[begin : begin + batch]:
+            for part in parse_stream([data], source_key=name, unused=UNUSED):
+                yield from packer.add(to_documents(part.table), name)
         yield from packer.flush()
 
 
-def count_records(objects: Sequence[bytes], *, batch: int) -> int:
+def count_records(objects: Sequence[NamedObject], *, batch: int) -> int:
     """Make the records, and keep none."""
     return sum(record.documents for record in to_records(objects, batch=batch))
 
 
-def bill_packed(objects: Sequence[bytes], *, batch: int, name: str = DATED_NAME) -> Bill:
+def bill_packed(objects: Sequence[NamedObject], *, batch: int) -> Bill:
     """What is billed for packed records."""
-    documents = size = records = billed = 0
-    for record in to_records(objects, batch=batch, name=name):
-        documents += record.documents
-        size += len(record.data)
-        records += 1
-        billed += billed_record_bytes(len(record.data))
-    return Bill(documents, size, records, billed)
+    records = [(record.documents, len(record.data)) for record in to_records(objects, batch=batch)]
+    return bill_records([size for _, size in records], documents=sum(documents for documents, _ in records))
 
 
-def bill_single(documents: Sequence[bytes]) -> Bill:
-    """What is billed for one document a record."""
-    sizes = [len(document) for document in documents]
-    return Bill(len(sizes), sum(sizes), len(sizes), sum(map(billed_record_bytes, sizes)))
+def bill_records(sizes: Sequence[int], *, documents: int) -> Bill:
+    """What is billed for records of these sizes."""
+    return Bill(
+        documents,
+        sum(sizes),
+        len(sizes),
+        sum(map(billed_record_bytes, sizes)),
+        sum(-(-size // AWS_STEP_BYTES) * AWS_STEP_BYTES for size in sizes),
+    )
 
 
 def read_each(read: Callable[[bytes], object], objects: Sequence[bytes]) -> None:
@@ -145,11 +171,13 @@ def bills_table(sample: Sample, bills: dict[str, Bill]) -> str:
             f"{bill.records:,}",
             f"{bill.billed_bytes / bill.document_bytes:.3f}",
             f"{bill.usd_per_million:.4f}",
+            f"{bill.usd_by_aws_units:.4f}",
             bill.describe(),
         ]
         for name, bill in bills.items()
     ]
-    header = ("documents", "number", "bytes each", "x raw bytes", "records", "billed / sent", "USD a million", "")
+    dollars = ("USD a million", "by AWS's units")
+    header = ("documents", "number", "bytes each", "x raw bytes", "records", "billed / sent", *dollars, "")
     return markdown_table(header, rows)
 
 
@@ -189,18 +217,21 @@ def main() -> None:
     print("### What Firehose bills\n")
     ours = [text.encode() for data in objects for text in _documents(data)]
     theirs = [document for data in objects for document in recipe.to_json_lines(data).splitlines(keepends=True)]
+    generated = generate_objects(lines=options.lines, lines_per_object=options.lines_per_object, seed=options.seed)
+    dated = name_each(objects, DATED_NAME)
     bills = {
-        "accesslake, packed; S3's plain names": bill_packed(objects, batch=options.batch, name=PLAIN_NAME),
-        "accesslake, packed; names by event time": bill_packed(objects, batch=options.batch),
-        "accesslake, one a record": bill_single(ours),
-        "recipe, one a record": bill_single(theirs),
+        "accesslake, packed; the generator's names": bill_packed(generated, batch=options.batch),
+        "accesslake, packed; S3's plain names": bill_packed(name_each(objects, PLAIN_NAME), batch=options.batch),
+        "accesslake, packed; names by event time": bill_packed(dated, batch=options.batch),
+        "accesslake, one a record": bill_records(list(map(len, ours)), documents=len(ours)),
+        "recipe, one a record": bill_records(list(map(len, theirs)), documents=len(theirs)),
     }
     print(bills_table(sample, bills), flush=True)
 
     print("### Lines to records\n")
     runs: dict[str, Callable[[], object]] = {
         "recipe, to JSON lines": partial(read_each, recipe.to_json_lines, objects),
-        "accesslake, to packed records": partial(count_records, objects, batch=options.batch),
+        "accesslake, to packed records": partial(count_records, dated, batch=options.batch),
     }
     measured = run_rounds(runs, rounds=options.rounds, seed=options.seed)
     baseline = next(iter(runs))

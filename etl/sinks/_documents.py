@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl.arrays import bools_to_array, presence_of, text_of, texts_to_array, values_to_array
+from etl.arrays import Bools, bools_to_array, presence_of, text_of, texts_to_array, values_to_array
 from etl.parse import CLEAN
 from etl.schema import JSON_KEYS, SCHEMA
 
@@ -55,32 +55,41 @@ def _join(members: list[tuple[str, bool, pa.StringArray]], count: int) -> pa.Str
     All that a document is made of lies in one array, members and what stands between them, and one gather puts it in the order
     of the rows: its bytes are the documents, one after the other.
     """
-    between = [_NOTHING]
-    for place, (key, is_text, _) in enumerate(members):
-        opening = f'{"," if place else "{"}"{key}":{_QUOTED if is_text else ""}'
-        between += [opening, f"{_QUOTED}{opening}"]
-    between += ["}\n", f"{_QUOTED}}}\n"]
-    pieces = pa.concat_arrays([*(values for _, _, values in members), texts_to_array(between, pa.string())])
+    keys = tuple((key, is_text) for key, is_text, _ in members)
+    pieces = pa.concat_arrays([*(values for _, _, values in members), _pieces_between(keys)])
 
     nothing = len(members) * count
-    order = np.empty((count, 2 * len(members) + 1), np.int32)
+    order = np.empty((2 * len(members) + 1, count), np.int32)
     row = np.arange(count, dtype=np.int32)
-    in_text = np.zeros(count, np.bool_)  # whether the member before is one whose quote is still to be closed
+    # Whether the member before is one whose quote is still to be closed: of each row, or of all.
+    in_text: Bools | bool = False
     for place, (_, is_text, values) in enumerate(members):
-        opening_piece = nothing + 1 + 2 * place + in_text
+        opening, member = order[2 * place], order[2 * place + 1]
+        opening[:] = nothing + 1 + 2 * place
+        opening += in_text
+        np.add(row, place * count, out=member)
         if values.null_count:
-            present = presence_of(values)
-            order[:, 2 * place] = np.where(present, opening_piece, nothing)
-            order[:, 2 * place + 1] = np.where(present, row + place * count, nothing)
-            in_text = np.where(present, is_text, in_text)
+            absent = ~presence_of(values)
+            opening[absent] = member[absent] = nothing
+            in_text = np.where(absent, in_text, is_text)
         else:
-            order[:, 2 * place] = opening_piece
-            order[:, 2 * place + 1] = row + place * count
-            in_text = np.full(count, is_text)
-    order[:, -1] = nothing + 1 + 2 * len(members) + in_text
-    _, offsets, data = pieces.take(values_to_array(order.reshape(-1), None, pa.int32())).buffers()
-    ends = np.frombuffer(offsets, np.int32, order.size + 1)[:: order.shape[1]]
+            in_text = is_text
+    order[-1] = nothing + 1 + 2 * len(members)
+    order[-1] += in_text
+    _, offsets, data = pieces.take(values_to_array(order.T.reshape(-1), None, pa.int32())).buffers()
+    ends = np.frombuffer(offsets, np.int32, order.size + 1)[:: len(order)]
     return pa.Array.from_buffers(pa.string(), count, [None, pa.py_buffer(np.ascontiguousarray(ends)), data])
+
+
+@cache
+def _pieces_between(members: tuple[tuple[str, bool], ...]) -> pa.StringArray:
+    """What stands between members (key, whether its values are texts): nothing; then for each what opens it, after a number and
+    after a text, whose quote it closes; then what ends the document after either."""
+    pieces = [_NOTHING]
+    for place, (key, is_text) in enumerate(members):
+        opening = f'{"," if place else "{"}"{key}":{_QUOTED if is_text else ""}'
+        pieces += [opening, f"{_QUOTED}{opening}"]
+    return texts_to_array([*pieces, "}\n", f"{_QUOTED}}}\n"], pa.string())
 
 
 def _time_texts(times: pa.TimestampArray) -> pa.StringArray:
