@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -246,3 +247,24 @@ def test_what_killed_runs_left_in_scratch_is_swept_after_a_day(tmp_path: Path) -
     os.utime(used, (yesterday, yesterday))
     sweep_scratch(store)
     assert sorted(path.name for path in store.scratch().iterdir()) == ["compact-new", "compact-used", "new"]
+
+
+def test_temporary_folders_of_killed_runs_are_swept_after_a_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary, elsewhere = tmp_path / "temporary", tmp_path / "elsewhere"
+    for folder in (temporary / "accesslake-old", temporary / "accesslake-new", temporary / "other", elsewhere):
+        (folder / "spill").mkdir(parents=True)
+        (folder / "spill" / "1").write_bytes(b"x")
+    (temporary / "accesslake-link").symlink_to(elsewhere)
+    (temporary / "accesslake-gone").symlink_to(tmp_path / "nowhere")
+    yesterday = time.time() - 25 * 3600
+    for path in (*tmp_path.rglob("*"),):
+        if "new" not in str(path.relative_to(tmp_path)) and not path.is_symlink():
+            os.utime(path, (yesterday, yesterday))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    sweep_scratch(FolderStore(tmp_path / "lake"))
+    assert sorted(path.name for path in temporary.iterdir()) == [
+        *("accesslake-gone", "accesslake-link", "accesslake-new", "other")
+    ]
+    assert (elsewhere / "spill" / "1").exists()

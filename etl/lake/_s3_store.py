@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from etl.errors import LakeUnusable, ObjectNotFound, first_line
+from etl.lake._scratch import TEMPORARY_PREFIX
 from etl.lake._store import StoredObject
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class S3Store:
     @cached_property
     def _scratch(self) -> Path:
         with _as_lake_errors(tempfile.gettempdir()):
-            folder = Path(tempfile.mkdtemp(prefix="accesslake-"))
+            folder = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX))
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         return folder
 

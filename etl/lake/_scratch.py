@@ -1,24 +1,37 @@
-"""What runs that were killed left in scratch."""
+"""What runs that were killed left behind: in a lake's scratch, and in temporary folders of their own."""
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from etl.lake._store import ObjectStore
 
+TEMPORARY_PREFIX: Final = "accesslake-"
+"""How the names of all our temporary folders begin."""
 _ABANDONED_SECONDS: Final = 24 * 3600
 
 
 def sweep_scratch(store: ObjectStore) -> None:
     """Remove files and folders in which nothing was written for a day: no run goes without for so long."""
-    for entry in store.scratch().iterdir():
+    for entry in (*store.scratch().iterdir(), *_temporary_folders()):
         with suppress(FileNotFoundError):  # its run ends, or another one sweeps too
             if time.time() - _last_written(entry) > _ABANDONED_SECONDS:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def _temporary_folders() -> Iterator[Path]:
+    """This user's own: others may write to that place too, and links lead elsewhere."""
+    for entry in Path(tempfile.gettempdir()).glob(f"{TEMPORARY_PREFIX}*"):
+        with suppress(OSError):
+            if entry.is_dir() and not entry.is_symlink() and entry.stat().st_uid == os.getuid():
+                yield entry
 
 
 def _last_written(entry: Path) -> float:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import duckdb
 import pyarrow as pa
 
+from etl.lake import TEMPORARY_PREFIX
 from etl.query._bind import resolve_day
 from etl.query._failures import query_failure
 from etl.query._views import (
@@ -91,7 +92,7 @@ def connect(
 
 
 def _start(memory_limit: str | None) -> duckdb.DuckDBPyConnection:
-    spill = tempfile.mkdtemp(prefix="accesslake-")
+    spill = tempfile.mkdtemp(prefix=TEMPORARY_PREFIX)
     settings: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
