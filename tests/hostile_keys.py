@@ -53,7 +53,7 @@ def log_line(key: bytes, operation: str, agent: bytes) -> bytes:
     return logged.replace(b"KEY", key).replace(b"AGENT", agent)
 
 
-def put_firehose(lake: Path, name: str, rows: pa.Table, *, day: str, lacks: tuple[str, ...] = ("object_key",)) -> None:
+def put_firehose(lake: Path, name: str, rows: pa.Table, *, day: str, lacks: tuple[str, ...] = ("object_key",)) -> Path:
     """A raw file as Firehose writes it: SNAPPY, INT96 times, no status for a clean row, and some columns not at all."""
     columns = {column: kind for column, kind, _ in RAW_TABLE.columns if column not in lacks}
     conversion = Conversion(columns, JSON_KEYS)
@@ -61,3 +61,4 @@ def put_firehose(lake: Path, name: str, rows: pa.Table, *, day: str, lacks: tupl
     path = lake / "raw" / f"ingest_date={day}" / f"{name}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(conversion.to_parquet(conversion.read_record(data)))
+    return path

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from detect_rows import SECRET, make_lake, make_rows
+from glue_lakes import make_glue_lake
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_lakes import DAY_1, DAY_2, DAY_3, all_files, log_text, put_raw, text, write_logs
+from small_lakes import DAY_1, DAY_2, DAY_3, MUCH_LATER, all_files, log_text, put_raw, text, write_logs
 
 from etl.compact import compact
 from etl.detect import (
@@ -157,6 +158,23 @@ def test_files_of_findings_have_the_columns_of_their_table(tmp_path: Path) -> No
 
 def test_the_function_grades_as_its_files_do() -> None:
     assert {name: find_query(f"detections/{name}").severity for name in OBJECT_DETECTIONS} == OBJECT_DETECTIONS
+
+
+def test_a_lake_whose_state_glue_keeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = tmp_path / "lake"
+    make_glue_lake(str(lake), monkeypatch)
+    put_raw(lake, "a", make_rows({"signature_version": "SigV2"}, {}))
+    put_raw(
+        lake,
+        "b",
+        make_rows({"signature_version": "SigV2", "key_name": "other"}, source_key="s3://logs/b"),
+        day="2024-05-03",
+    )
+    found = detect(str(lake), detections=["sigv2"], now=DAY_1)
+    assert [each[1] for each in ids(found.findings)] == ["s3://logs/a", "s3://logs/b"]
+    assert compact(str(lake), now=MUCH_LATER).batch is not None
+    again = detect(str(lake), detections=["sigv2"], now=DAY_2)
+    assert (ids(again.findings), again.new) == (ids(found.findings), 0)
 
 
 # --- Bad input --------------------------------------------------------------------------------------------------------

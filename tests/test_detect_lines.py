@@ -12,7 +12,7 @@ from detect_rows import SECRET, make_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.detect import build_sigv2_findings, detect_sigv2, measure, render_line, write_lines
+from etl.detect import build_sigv2_findings, detect_sigv2, measure, render_line, write_lines, write_undecidable_lines
 from etl.schema import SCHEMA
 
 FIELDS = [
@@ -113,6 +113,24 @@ def test_a_line_is_one_short_line_of_ascii_whatever_a_client_sends(text: str) ->
     assert rendered.isascii()
     assert rendered.isprintable()
     assert json.loads(rendered) == line
+
+
+def test_undecidable_lines_of_a_bucket_are_one_that_no_saved_query_counts() -> None:
+    hostile = {"parse_status": "ambiguous", "raw_line": '" - H SigV2 x', "remote_ip": "forged", "user_agent": SECRET}
+    rows = make_rows(*({**hostile, "bucket_name": f"b{number % 3}"} for number in range(30)))
+    found = build_sigv2_findings(detect_sigv2(pa.Table.from_pylist(rows, SCHEMA)))
+    lines = list(write_undecidable_lines(found))
+    assert [(line["Bucket"], line["Timestamp"], line["Count"]) for line in lines] == [
+        (f"b{number}", f"2024-05-02T10:00:0{number + 1}.000Z", 10) for number in range(3)
+    ]
+    for line in lines:
+        assert list(line) == [*FIELDS, "Undecidable"]
+        assert {name for name, value in line.items() if value is not None} == {
+            *("Bucket", "Timestamp", "Count", "Undecidable")
+        }
+    few = list(write_undecidable_lines(found, most=2))
+    assert [(line["Bucket"], line["Count"]) for line in few] == [("b0", 10), ("b1", 10), (None, 10)]
+    assert not list(write_undecidable_lines(found.slice(0, 0)))
 
 
 def test_metrics() -> None:

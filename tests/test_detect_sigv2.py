@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from line_shapes import MODERN, PIECES, Record, forged_records, hostile_text, render
 
-from etl.detect import Detected, detect_file, detect_sigv2
+from etl.detect import SHOWN, Detected, _read, detect_file, detect_sigv2
 from etl.detect._sigv2 import CERTAIN, JUDGED
 from etl.errors import LakeUnusable, ObjectNotFound
 from etl.parse import parse
@@ -243,6 +243,44 @@ def test_a_file_gives_what_its_rows_give(kind: str, group: int, rows: pa.Table, 
     assert detect_file("a.parquet", filesystem=remote).hits.equals(found.hits)
 
 
+@pytest.mark.parametrize("batch", [1, 7, 1000])
+def test_keys_and_uris_that_come_in_batches_stay_with_their_rows(
+    batch: int, rows: pa.Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_read, "_BATCH", batch)
+    pq.write_table(rows, tmp_path / "a.parquet", row_group_size=1500)
+    found, expected = detect_file(str(tmp_path / "a.parquet")).hits, detect_sigv2(rows).hits
+    assert found.to_pylist() == expected.to_pylist()
+    assert len(set(found.column("request_uri").to_pylist())) > 4
+
+
+def test_only_what_is_to_be_shown_is_read(rows: pa.Table, tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(rows, path, row_group_size=1500)
+    shown = ("line_no", "request_uri", "source_key")
+    whole, some = detect_file(str(path)), detect_file(str(path), shown=shown)
+    assert some.hits.equals(whole.hits.select(["source_key", "line_no", "request_uri"]))
+    assert some.unsure.equals(whole.unsure)
+    assert bytes_read(path, shown=CERTAIN) < bytes_read(path, shown=shown) < bytes_read(path)
+
+
+def test_a_dictionary_may_hold_a_word_twice_or_a_null() -> None:
+    def codes(words: list[str | None], *places: int | None) -> pa.DictionaryArray:
+        return pa.DictionaryArray.from_arrays(pa.array(places, pa.int32()), pa.array(words, pa.string()))
+
+    versions = codes(["SigV2", "SigV4", "SigV2", None], 0, 1, 2, 3, None, 2)
+    for statuses in (
+        codes(["clean", None, "clean"], 0, 0, 2, 1, None, 1),
+        codes(["clean", *"abcdef"], 0, 0, 0, 0, 0, None),
+    ):
+        table = pa.table({"signature_version": versions, "parse_status": statuses, "line_no": range(6)})
+        found = detect_sigv2(table)
+        assert (lines_of(found.hits), found.unsure.num_rows) == ({0, 2, 5}, 0)
+    doubted = codes(["clean", *"abcdef"], 0, 1, 6, 0, 5, None)
+    found = detect_sigv2(pa.table({"signature_version": versions, "parse_status": doubted, "line_no": range(6)}))
+    assert (lines_of(found.hits), lines_of(found.unsure)) == ({0, 5}, {1, 2, 4})
+
+
 def test_an_empty_file(tmp_path: Path) -> None:
     pq.write_table(SCHEMA.empty_table(), tmp_path / "a.parquet")
     assert detect_file(str(tmp_path / "a.parquet")).rows == 0
@@ -275,9 +313,9 @@ class Counting(io.FileIO):
         return data
 
 
-def bytes_read(path: Path) -> int:
+def bytes_read(path: Path, *, shown: Collection[str] = SHOWN) -> int:
     with Counting(str(path)) as file:
-        detect_file(file)
+        detect_file(file, shown=shown)
         return file.taken
 
 

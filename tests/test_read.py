@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 import requests
 from aws_account import aws_account
-from firehose_conversion import Conversion
 from glue_lakes import make_glue_lake
+from hostile_keys import put_firehose
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from small_lakes import (
@@ -46,8 +46,7 @@ from etl.lake import GLUE_STATE, create_lake, open_lake
 from etl.parse import decode_key
 from etl.query._object_key import decoded_key
 from etl.read import read, read_athena, read_compacted_day, read_pandas, read_unloaded
-from etl.schema import COMPACTED_SCHEMA, JSON_KEYS, RAW_TABLE
-from etl.sinks._documents import to_documents
+from etl.schema import COMPACTED_SCHEMA
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -90,12 +89,8 @@ def test_rows_that_came_through_firehose_are_as_the_parser_read_them(tmp_path: P
     logs = {"s3://logs/a": text(*lines, line("2024-05-01T23:59:59").rsplit(b" ", 6)[0]), "s3://logs/b": log_text(9)}
     lake = tmp_path / "lake"
     create_lake(str(lake))
-    conversion = Conversion({name: kind for name, kind, _ in RAW_TABLE.columns}, JSON_KEYS)
     for number, (source_key, data) in enumerate(logs.items()):
-        documents = to_documents(parse(data, source_key=source_key).table).to_pylist()
-        path = lake / "raw" / "ingest_date=2024-05-02" / f"{number}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(conversion.to_parquet(conversion.read_record("".join(documents).encode())))
+        path = put_firehose(lake, str(number), parse(data, source_key=source_key).table, day="2024-05-02", lacks=())
         assert pq.read_metadata(path).schema.column(2).physical_type == "INT96"
     truth = truth_of(logs)
     assert {row[SCHEMA.names.index("parse_status")] for row in truth} == {"clean", "short"}

@@ -6,7 +6,10 @@ every detection over a lake. ``docs/detections.md`` says what each means.
 
 from etl.detect._book import read_findings, write_findings
 from etl.detect._clients import Client, advise, read_client
+from etl.detect._days import files_of_days, join_detected, within_days
+from etl.detect._details import mask_secrets
 from etl.detect._detect import LakeFindings, detect
+from etl.detect._detections import find_detections, run_detection
 from etl.detect._findings import (
     FINDINGS_SCHEMA,
     SEVERITIES,
@@ -14,20 +17,20 @@ from etl.detect._findings import (
     build_sigv2_findings,
     findings_key,
     fold_findings,
-    mask_secrets,
     object_findings_name,
 )
 from etl.detect._inventory import INVENTORY_SCHEMA, Migration, merge_inventories, plan_migration, take_inventory
-from etl.detect._lines import render_line, write_lines
+from etl.detect._lines import render_line, write_lines, write_undecidable_lines
 from etl.detect._metrics import measure
 from etl.detect._read import detect_file
-from etl.detect._sigv2 import OBJECT_DETECTIONS, Detected, detect_sigv2
+from etl.detect._sigv2 import OBJECT_DETECTIONS, SHOWN, Detected, detect_sigv2
 
 __all__ = [
     "FINDINGS_SCHEMA",
     "INVENTORY_SCHEMA",
     "OBJECT_DETECTIONS",
     "SEVERITIES",
+    "SHOWN",
     "Client",
     "Detected",
     "LakeFindings",
@@ -38,8 +41,11 @@ __all__ = [
     "detect",
     "detect_file",
     "detect_sigv2",
+    "files_of_days",
+    "find_detections",
     "findings_key",
     "fold_findings",
+    "join_detected",
     "mask_secrets",
     "measure",
     "merge_inventories",
@@ -48,7 +54,10 @@ __all__ = [
     "read_client",
     "read_findings",
     "render_line",
+    "run_detection",
     "take_inventory",
+    "within_days",
     "write_findings",
     "write_lines",
+    "write_undecidable_lines",
 ]

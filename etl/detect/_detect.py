@@ -11,22 +11,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.detect._book import FindingsBook
+from etl.detect._days import files_of_days, join_detected, within_days
 from etl.detect._detections import find_detections, run_detection
-from etl.detect._findings import (
-    FINDINGS_SCHEMA,
-    build_findings,
-    build_sigv2_findings,
-    fold_findings,
-    fold_rows,
-    no_rows,
-)
+from etl.detect._findings import FINDINGS_SCHEMA, build_findings, build_sigv2_findings, fold_findings, no_rows
 from etl.detect._inventory import Migration, plan_migration, take_inventory
 from etl.detect._read import NOTHING, detect_file
 from etl.detect._sigv2 import OBJECT_DETECTIONS, Detected
 from etl.errors import LakeError
-from etl.lake import Lake, open_lake
 
 if TYPE_CHECKING:
+    from etl.lake import Lake
     from etl.lake._snapshot import Snapshot
     from etl.query import Query
 
@@ -65,7 +59,8 @@ def detect(
     neither does running it before and after compaction. `now` gives the day under which findings are kept. A file that
     cannot be read is named in the result. Raises `BadParameter`, `QueryError` and `LakeError`.
     """
-    # Imported here: it needs DuckDB, and whoever looks at single files (`detect_file`) does not.
+    # Imported here: they need DuckDB, or know Glue, and whoever looks at single files (`detect_file`) does neither.
+    from etl.catalog import open_lake
     from etl.query import connect, newest_day, resolve_day
 
     asked = find_detections(detections)
@@ -79,7 +74,7 @@ def detect(
         last = None if until is None else resolve_day("--until", until, newest_day=newest)
         sigv2 = NOTHING
         if OBJECT_DETECTIONS.keys() & asked.keys():
-            sigv2 = _join(_detect_files(snapshot, book, first, last, failed))
+            sigv2 = join_detected(_detect_files(snapshot, book, first, last, failed))
         by_file = build_sigv2_findings(sigv2)
         tables = [no_rows(FINDINGS_SCHEMA)]
         for name, query in asked.items():
@@ -98,37 +93,11 @@ def _detect_files(
     snapshot: Snapshot, book: FindingsBook, first: str | None, last: str | None, failed: list[str]
 ) -> Iterator[Detected]:
     """What is found in each file of these days; all of it is written down."""
-    of_days = [
-        file
-        for file in snapshot.compacted
-        if (first is None or file.day >= first) and (last is None or file.day <= last)
-    ]
-    for file in (*of_days, *snapshot.raw):
+    for file in files_of_days(snapshot, since=first, until=last):
         try:
             found = detect_file(file.path, filesystem=snapshot.filesystem)
         except LakeError as error:
             failed.append(str(error))
             continue
         book.enter_object(file.path, build_sigv2_findings(found))
-        yield Detected(_within(found.hits, first, last), _within(found.unsure, first, last), found.rows)
-
-
-def _join(found: Iterator[Detected]) -> Detected:
-    """All that was found, each row once: Firehose may have written it twice."""
-    every = [NOTHING, *found]
-    return Detected(
-        fold_rows(pa.concat_tables([each.hits for each in every])),
-        fold_rows(pa.concat_tables([each.unsure for each in every])),
-        sum(each.rows for each in every),
-    )
-
-
-def _within(rows: pa.Table, first: str | None, last: str | None) -> pa.Table:
-    """The rows of these days, both inclusive."""
-    if first is not None:
-        rows = rows.filter(pc.greater_equal(_days(rows), first))
-    return rows if last is None else rows.filter(pc.less_equal(_days(rows), last))
-
-
-def _days(rows: pa.Table) -> pa.ChunkedArray:
-    return pc.strftime(rows.column("request_time"), format="%Y-%m-%d")
+        yield within_days(found, since=first, until=last)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
-import json
 import re
 from collections.abc import Iterable
-from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.arrays import repeat_text, texts_to_array, values_to_array
+from etl.detect._details import write_details
 from etl.detect._sigv2 import OBJECT_DETECTIONS, UNDECIDABLE, Detected
 from etl.lake._layout import FINDINGS
-from etl.masking import mask
 from etl.schema import FINDINGS_TABLE
 
 SEVERITIES: Final = ("high", "medium", "low", "info")
@@ -27,43 +24,19 @@ IDENTITY: Final = ("detection", "source_key", "line_no")
 FINDINGS_SCHEMA: Final = pa.schema(
     [(name, pa.int64() if kind == "bigint" else pa.string()) for name, kind, _ in FINDINGS_TABLE.columns]
 )
-LONGEST: Final = 2048
-"""Characters of a value that are kept: a client chooses how long its user agent is."""
-
-_PARAMETER: Final = re.compile(r"(^|[?&;\s\"]|%3[Ff]|%26)([\w.\-]++)(=|%3[Dd]|%253[Dd])([^&\s\"']++)")
 _NUL: Final = texts_to_array(["\0"], pa.string())[0]
-_SIGNS: Final = ("=", "%3D", "%3d", "%253", "AKIA", "ASIA")
-_SECRET: Final = re.compile(r"key|token|secret|passw|pwd|sig|auth|cred|session|jwt", re.IGNORECASE)
-
-
-@lru_cache(maxsize=4096)
-def mask_secrets(text: str) -> str:
-    """The text as `etl.masking` leaves it, and without the value of any parameter whose name sounds like a secret.
-
-    Findings are read by more people than logs are, and stay longer: rather one value too many is gone. Linear in the text's
-    length; most texts repeat, and most hold nothing that either could find.
-    """
-
-    def hide(match: re.Match[str]) -> str:
-        opening, name, equals, _ = match.groups()
-        return match[0] if _SECRET.search(name) is None else f"{opening}{name}{equals}***"
-
-    if not any(sign in text for sign in _SIGNS):
-        return text
-    return _PARAMETER.sub(hide, mask(text))
 
 
 def build_findings(rows: pa.Table, *, detection: str, severity: str) -> pa.Table:
     """Rows with `source_key` and `line_no` as findings; all their other columns go into `details`, masked and cut."""
     names = [name for name in rows.column_names if name not in IDENTITY]
-    details = [write_details(row) for row in rows.select(names).to_pylist()]
     count = rows.num_rows
     columns = [
         repeat_text(detection, count),
         rows.column("source_key"),
         rows.column("line_no"),
         repeat_text(severity, count),
-        texts_to_array(details, pa.string()),
+        write_details(rows.select(names)),
     ]
     return pa.table(columns, schema=FINDINGS_SCHEMA)
 
@@ -76,20 +49,6 @@ def build_sigv2_findings(detected: Detected) -> pa.Table:
         for (name, severity), rows in zip(OBJECT_DETECTIONS.items(), (detected.hits, undecidable), strict=True)
     ]
     return fold_findings(pa.concat_tables(tables))
-
-
-def write_details(row: dict[str, Any]) -> str:
-    """A row as one JSON object of ASCII: times as `YYYY-MM-DDTHH:MM:SS.mmmZ`, texts masked and cut, nulls left out."""
-    return json.dumps({name: _detail(value) for name, value in row.items() if value is not None})
-
-
-def _detail(value: Any) -> Any:
-    if isinstance(value, dt.datetime):
-        return f"{value.isoformat(timespec='milliseconds')}Z"
-    if isinstance(value, str):
-        masked = mask_secrets(value)
-        return masked if len(masked) <= LONGEST else masked[: LONGEST - 1] + "…"
-    return value
 
 
 def no_rows(schema: pa.Schema) -> pa.Table:

@@ -27,6 +27,8 @@ LINE_FIELDS: Final = {
 }
 """Field of a line to the detail of a finding; `Count` comes after them."""
 COUNT: Final = "Count"
+UNDECIDABLE: Final = "Undecidable"
+"""Field that only lines about undecidable requests have: they say no signature version, so no saved query counts them."""
 WHOLE_LINES: Final = 20
 MOST_LINES: Final = 1000
 _GROUPS_PER_CLIENT: Final = 5
@@ -72,6 +74,23 @@ def write_lines(findings: pa.Table, *, cap: int = WHOLE_LINES, most: int = MOST_
             grouped[key] = line
             groups_of[client] += 1
     yield from grouped.values()
+
+
+def write_undecidable_lines(findings: pa.Table, *, most: int = MOST_LINES) -> Iterator[Line]:
+    """For findings of lines that may be SigV2 while nobody can tell: one line a bucket, the first time, and how many.
+
+    Nothing of such a line is told but what no client can forge. After `most` buckets the others share one without a name.
+    """
+    buckets: dict[str | None, Line] = {}
+    for details in findings.column("details").to_pylist():
+        line = _read_line(details)
+        bucket = line["Bucket"] if line["Bucket"] in buckets or len(buckets) < most else None
+        told = buckets.setdefault(
+            bucket,
+            dict.fromkeys(line) | {"Bucket": bucket, "Timestamp": line["Timestamp"], COUNT: 0, UNDECIDABLE: True},
+        )
+        told[COUNT] += line[COUNT]
+    yield from buckets.values()
 
 
 def render_line(line: Line) -> str:

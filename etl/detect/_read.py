@@ -1,17 +1,20 @@
 """The detector over one Parquet file, raw or compacted: as few of its bytes as tell.
 
 The footer's statistics leave out row groups in which nothing can be signed with SigV2 and nothing is in doubt. Of the
-others the signature versions are read; all that a finding shows is read only of row groups that have one.
+others the signature versions are read; all that a finding shows is read only of row groups that have one. Keys and URIs are
+most of a file: they are decoded a batch at a time, and none after the last row of a row group that shows one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import IO, TYPE_CHECKING, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from etl.arrays import values_to_array
 from etl.detect._findings import no_rows
 from etl.detect._sigv2 import CERTAIN, JUDGED, SHOWN, SIGV2, UNDECIDABLE, Detected, judge_signatures
 from etl.errors import LakeUnusable, ObjectNotFound, first_line
@@ -22,23 +25,27 @@ if TYPE_CHECKING:
     import pyarrow.fs
 
 _COLUMNS: Final = {*SHOWN, *JUDGED}
-_HITS_SCHEMA: Final = pa.schema([SCHEMA.field(name) for name in SHOWN])
 _UNSURE_SCHEMA: Final = pa.schema(
     [*(SCHEMA.field(name) for name in (*CERTAIN, *JUDGED)), pa.field(UNDECIDABLE, pa.bool_())]
 )
-NOTHING: Final = Detected(no_rows(_HITS_SCHEMA), no_rows(_UNSURE_SCHEMA), 0)
+NOTHING: Final = Detected(no_rows(pa.schema([SCHEMA.field(name) for name in SHOWN])), no_rows(_UNSURE_SCHEMA), 0)
 """What is found in no file."""
 _REPEATING: Final = (
     *("source_key", "bucket_name", "remote_ip", "requester", "operation", "user_agent"),
     *("authentication_type", "signature_version", "parse_status"),
 )
 """Columns whose few values are kept as a dictionary: only those of the rows that are shown become texts."""
+_WIDE: Final = ("key_name", "request_uri")
+_BATCH: Final = 8192
 
 
-def detect_file(file: str | IO[bytes], *, filesystem: pyarrow.fs.FileSystem | None = None) -> Detected:
+def detect_file(
+    file: str | IO[bytes], *, filesystem: pyarrow.fs.FileSystem | None = None, shown: Collection[str] = SHOWN
+) -> Detected:
     """What `detect_sigv2` finds in a Parquet file of raw/ or compacted/, with the schema's types.
 
-    `file` is a path, as the file system names it, or an open file that can seek. Memory holds one row group's columns. Raises
+    `file` is a path, as the file system names it, or an open file that can seek. `shown` are the columns wanted of hits, of
+    those that a finding shows: keys and URIs are most of the work. Memory holds the other columns of one row group. Raises
     `ObjectNotFound`, and `LakeUnusable` for a file that cannot be read or is no table of log lines.
     """
     name = file if isinstance(file, str) else "Parquet file"
@@ -46,7 +53,7 @@ def detect_file(file: str | IO[bytes], *, filesystem: pyarrow.fs.FileSystem | No
         with pq.ParquetFile(
             file, filesystem=filesystem, read_dictionary=list(_REPEATING), coerce_int96_timestamp_unit="ms"
         ) as parquet:
-            return _detect(parquet, name)
+            return _detect(parquet, name, [each for each in SHOWN if each in shown])
     except FileNotFoundError:
         raise ObjectNotFound(name, "no such file in the lake") from None
     except KeyError:
@@ -55,33 +62,36 @@ def detect_file(file: str | IO[bytes], *, filesystem: pyarrow.fs.FileSystem | No
         raise LakeUnusable(name, first_line(error)) from error
 
 
-def _detect(parquet: pq.ParquetFile, name: str) -> Detected:
+def _detect(parquet: pq.ParquetFile, name: str, shown: list[str]) -> Detected:
     metadata = parquet.metadata
     places = {metadata.schema.column(place).name: place for place in range(metadata.num_columns)}
     if not places.keys() >= _COLUMNS:
         raise _no_table(name)
-    hits, unsure = [NOTHING.hits], [NOTHING.unsure]
+    hits, unsure = [NOTHING.hits.select(shown)], [NOTHING.unsure]
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         is_clean = _holds_only(group.column(places["parse_status"]), CLEAN)
         if is_clean and not _may_hold(group.column(places["signature_version"]), SIGV2):
             continue
-        judged = parquet.read_row_group(number, columns=["signature_version"] if is_clean else list(JUDGED))
+        judged = _read(parquet, number, ["signature_version"] if is_clean else JUDGED)
         verdicts = judge_signatures(judged)
         if verdicts.is_empty:
             continue
-        found, doubted = _pick(judged, verdicts.signed), _pick(judged, verdicts.unsure)
-        # One at a time: keys and URIs are most of a file. They are not read at all for rows that are only in doubt.
-        for column in SHOWN if len(verdicts.signed) else CERTAIN:
-            if column not in judged.column_names:
-                values = parquet.read_row_group(number, columns=[column])
-                found |= _pick(values, verdicts.signed)
-                doubted |= _pick(values, verdicts.unsure)
+        wanted = {*(shown if len(verdicts.signed) else ()), *(CERTAIN if len(verdicts.unsure) else ())}
+        rows = _read(parquet, number, [each for each in SHOWN if each in wanted - {*judged.column_names, *_WIDE}])
+        found, doubted = ({**_pick(judged, at), **_pick(rows, at)} for at in (verdicts.signed, verdicts.unsure))
         if len(verdicts.signed):
-            hits.append(_conform(found, _HITS_SCHEMA))
+            for column in (each for each in _WIDE if each in wanted):
+                found[column] = _pick_batches(parquet, number, column, verdicts.signed)
+            hits.append(_conform(found, hits[0].schema))
         if len(verdicts.unsure):
-            unsure.append(_conform(doubted | {UNDECIDABLE: verdicts.undecidable}, _UNSURE_SCHEMA))
+            unsure.append(_conform(doubted | {UNDECIDABLE: verdicts.undecidable}, NOTHING.unsure.schema))
     return Detected(pa.concat_tables(hits), pa.concat_tables(unsure), metadata.num_rows)
+
+
+def _read(parquet: pq.ParquetFile, number: int, columns: Collection[str]) -> pa.Table:
+    # Threads cost more than they bring: decoding a column of a row group takes a millisecond.
+    return parquet.read_row_group(number, columns=list(columns), use_threads=False)
 
 
 def _may_hold(column: pq.ColumnChunkMetaData, value: str) -> bool:
@@ -106,6 +116,21 @@ def _holds_only(column: pq.ColumnChunkMetaData, value: str) -> bool:
 
 def _pick(rows: pa.Table, places: pa.Array) -> dict[str, pa.ChunkedArray]:
     return {name: rows.column(name).take(places) for name in rows.column_names}
+
+
+def _pick_batches(parquet: pq.ParquetFile, number: int, column: str, places: pa.Array) -> pa.ChunkedArray:
+    """The column's values at ascending places of a row group, of which there is one at least."""
+    at = np.frombuffer(places.buffers()[1], np.int64, len(places), offset=8 * places.offset)
+    picked: list[pa.Array] = []
+    start = done = 0
+    for batch in parquet.iter_batches(_BATCH, row_groups=[number], columns=[column], use_threads=False):
+        end = int(np.searchsorted(at, start + batch.num_rows))
+        if end > done:
+            picked.append(batch.column(0).take(values_to_array(at[done:end] - start, None, pa.int64())))
+        start, done = start + batch.num_rows, end
+        if done == len(at):
+            break
+    return pa.chunked_array(picked)
 
 
 def _conform(columns: Mapping[str, pa.Array | pa.ChunkedArray], schema: pa.Schema) -> pa.Table:

@@ -8,7 +8,7 @@ readings, and a client chose that it has: its signature version counts neither w
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,8 +42,9 @@ _CUT_WITHIN_IT: Final = r'"( +[^ "]+){2} +S(i(gV?)?)?\s*$'
 _HAS_NONE: Final = r'" +[^ "]+ +[^ "]+ +-(\s[^"]*)?$'
 _PARTS_OF_IT: Final = texts_to_array(["S", "Si", "Sig", "SigV"], pa.string())
 _IT: Final = texts_to_array([SIGV2], pa.string())
-_CLEAN: Final = texts_to_array([CLEAN], pa.string())
+_CLEAN: Final = texts_to_array([CLEAN], pa.string())[0]
 _SHORT: Final = texts_to_array([SHORT], pa.string())
+_FEW: Final = 4
 _NOWHERE: Final = pa.nulls(0, pa.int64())
 _NOBODY: Final = pa.nulls(0, pa.bool_())
 
@@ -100,12 +101,10 @@ def judge_signatures(rows: pa.Table) -> Verdicts:
     """The verdict on each row, from the columns `JUDGED`; `parse_status` and `raw_line` may be missing."""
     if not rows.num_rows:
         return Verdicts(_NOWHERE, _NOWHERE, _NOBODY)
-    version = rows.column("signature_version").combine_chunks()
-    signed = _places(version, _IT)
+    signed = _places(rows.column("signature_version").combine_chunks(), lambda texts: pc.equal(texts, _IT[0]))
     others = _NOWHERE
     if "parse_status" in rows.column_names:
-        status = rows.column("parse_status").combine_chunks()
-        others = _places(status, _words(status).filter(pc.invert(pc.is_in(_words(status), value_set=_CLEAN))))
+        others = _places(rows.column("parse_status").combine_chunks(), lambda texts: pc.not_equal(texts, _CLEAN))
     if not len(others):
         return Verdicts(signed, _NOWHERE, _NOBODY)
     # Few rows, but each with its line: only theirs are looked at.
@@ -135,19 +134,18 @@ def _judge_lines(rows: pa.Table) -> tuple[pa.BooleanArray, pa.BooleanArray, pa.B
     return found, pc.or_(pc.invert(short), undecidable), undecidable
 
 
-def _words(texts: pa.Array) -> pa.Array:
-    """The different texts of a column, without null."""
-    return texts.dictionary if isinstance(texts, pa.DictionaryArray) else pc.unique(texts).drop_null()
-
-
-def _places(texts: pa.Array, words: pa.StringArray) -> pa.Array:
-    """Where the text is one of the words. Of a dictionary, only its few words are compared."""
-    if isinstance(texts, pa.DictionaryArray):
-        codes = pc.indices_nonzero(pc.is_in(texts.dictionary, value_set=words)).cast(texts.indices.type)
-        found = pc.is_in(texts.indices, value_set=codes) if len(codes) else None
+def _places(texts: pa.Array, test: Callable[[pa.Array], pa.BooleanArray]) -> pa.Array:
+    """Where the text passes the test. Of a dictionary, only its few words are tested."""
+    if not isinstance(texts, pa.DictionaryArray):
+        return pc.indices_nonzero(test(texts)).cast(pa.int64())
+    codes = pc.indices_nonzero(test(texts.dictionary)).cast(texts.indices.type)
+    if not len(codes):
+        return _NOWHERE
+    if len(codes) <= _FEW:  # faster than a hash table by far
+        found = _any(*(pc.equal(texts.indices, code) for code in codes))
     else:
-        found = pc.is_in(texts, value_set=words)
-    return _NOWHERE if found is None else pc.indices_nonzero(found).cast(pa.int64())
+        found = pc.is_in(texts.indices, value_set=codes)
+    return pc.indices_nonzero(found).cast(pa.int64())
 
 
 def _select(rows: pa.Table, names: Iterable[str]) -> pa.Table:

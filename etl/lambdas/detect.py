@@ -37,6 +37,7 @@ from etl.detect import (
     render_line,
     write_findings,
     write_lines,
+    write_undecidable_lines,
 )
 from etl.errors import AccessLakeError, BadParameter, LakeUnusable, ObjectNotFound, first_line
 from etl.lake import ObjectStore, open_store
@@ -208,7 +209,10 @@ def _tell(
     found = [each.findings for each in group if each.findings is not None]
     if found:
         findings = pa.concat_tables(found)
-        for line in write_lines(findings.filter(pc.equal(findings.column("detection"), "sigv2"))):
+        sigv2, undecidable = (
+            findings.filter(pc.equal(findings.column("detection"), name)) for name in OBJECT_DETECTIONS
+        )
+        for line in (*write_lines(sigv2), *write_undecidable_lines(undecidable)):
             print(render_line(line), flush=True)
     print_metrics(counts)
     for each in group:
