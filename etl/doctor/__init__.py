@@ -1,7 +1,17 @@
-"""What is deployed against what must be: tables, views, delivery, notifications, permissions, limits."""
+"""What is deployed against what must be: tables, views, delivery, compaction, detection, permissions, limits."""
 
 from etl.doctor._check import Check, Unreadable
-from etl.doctor._deployed import Deployed, Stack
+from etl.doctor._deployed import Compactor, Deployed, Detector, Progress, Stack
 from etl.doctor._doctor import doctor, examine
 
-__all__ = ["Check", "Deployed", "Stack", "Unreadable", "doctor", "examine"]
+__all__ = [
+    "Check",
+    "Compactor",
+    "Deployed",
+    "Detector",
+    "Progress",
+    "Stack",
+    "Unreadable",
+    "doctor",
+    "examine",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,11 @@ class Unreadable:
 
 
 Found = dict[str, Any] | Unreadable
+Seen = TypeVar("Seen")
 
 
 def judge(
-    name: str, found: Found, problems: Callable[[dict[str, Any]], Iterable[str]], *, expected: str, advice: str
+    name: str, found: Seen | Unreadable, problems: Callable[[Seen], Iterable[str]], *, expected: str, advice: str
 ) -> Check:
     """The check that `problems` finds nothing in what was found."""
     wrong = [found.reason] if isinstance(found, Unreadable) else list(problems(found))

@@ -4,41 +4,43 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from etl.doctor._catalog import catalog_names
 from etl.doctor._check import Found, Unreadable
-from etl.doctor._deployed import Deployed, Stack
+from etl.doctor._deployed import Compactor, Deployed, Detector, Stack
+from etl.doctor._progress import read_progress
 from etl.errors import AccessLakeError, BadParameter, LakeUnusable, first_line
 from etl.lake import GLUE_STATE, open_lake
 
 if TYPE_CHECKING:
     import boto3
 
+_AGE_PERIOD: Final = 300
+_AGE_PERIODS: Final = 6
+_Seen = TypeVar("_Seen")
 _OUTPUTS: Final = (
     *("LakeUri", "LogBucketName", "DatabaseName", "QueueArn", "QueueUrl", "DeadLetterQueueUrl"),
     *("ParserName", "WorkgroupName"),
 )
 
 
-def collect(session: boto3.Session, name: str) -> Deployed:
-    """What is deployed as the stack.
+def collect(session: boto3.Session, name: str, *, now: datetime | None = None) -> Deployed:
+    """What is deployed as the stack. `now` is the clock's by default.
 
     Raises `BadParameter` if there is no such stack or it is of another template, `LakeUnusable` if CloudFormation cannot be
     asked.
     """
     stack = read_stack(session, name)
     outputs = stack.outputs
-    glue, s3 = session.client("glue"), session.client("s3")
-    sqs, functions = session.client("sqs"), session.client("lambda")
+    moment = now or datetime.now(UTC)
+    glue, s3, functions = session.client("glue"), session.client("s3"), session.client("lambda")
 
     def table(database: str, table_name: str) -> Found:
         return _found(lambda: glue.get_table(DatabaseName=database, Name=table_name)["Table"])
-
-    def queue(url: str) -> Found:
-        return _found(lambda: sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"]).get("Attributes", {}))
 
     firehose = session.client("firehose") if "StreamName" in outputs else None
     return Deployed(
@@ -46,13 +48,10 @@ def collect(session: boto3.Session, name: str) -> Deployed:
         identity=_found(lambda: _identity(stack.lake_uri)),
         tables={f"{db}.{each}": table(db, each) for db, each in catalog_names(stack.database, stack.recipe_database)},
         function=_found(lambda: functions.get_function_configuration(FunctionName=outputs["ParserName"])),
-        event_source=_found(
-            lambda: functions.list_event_source_mappings(
-                FunctionName=outputs["ParserName"], EventSourceArn=outputs["QueueArn"]
-            )["EventSourceMappings"][0]
-        ),
-        queue=queue(outputs["QueueUrl"]),
-        dead_letters=queue(outputs["DeadLetterQueueUrl"]),
+        concurrency=_found(lambda: functions.get_function_concurrency(FunctionName=outputs["ParserName"])),
+        event_source=_event_source(session, outputs["ParserName"], outputs["QueueArn"]),
+        queue=_queue(session, outputs["QueueUrl"]),
+        dead_letters=_queue(session, outputs["DeadLetterQueueUrl"]),
         stream=_found(
             lambda: firehose.describe_delivery_stream(DeliveryStreamName=outputs["StreamName"])[
                 "DeliveryStreamDescription"
@@ -67,6 +66,62 @@ def collect(session: boto3.Session, name: str) -> Deployed:
         workgroup=_found(
             lambda: session.client("athena").get_work_group(WorkGroup=outputs["WorkgroupName"])["WorkGroup"]
         ),
+        compactor=_compactor(session, stack) if "CompactorName" in outputs else None,
+        detector=_detector(session, stack, moment) if "DetectorName" in outputs else None,
+        progress=_read(lambda: read_progress(s3, stack, now=moment)),
+    )
+
+
+def _compactor(session: boto3.Session, stack: Stack) -> Compactor:
+    name = stack.outputs["CompactorName"]
+    functions = session.client("lambda")
+    return Compactor(
+        function=_found(lambda: functions.get_function_configuration(FunctionName=name)),
+        concurrency=_found(lambda: functions.get_function_concurrency(FunctionName=name)),
+        retries=_found(lambda: functions.get_function_event_invoke_config(FunctionName=name, Qualifier="$LATEST")),
+        schedule=_found(lambda: session.client("scheduler").get_schedule(Name=stack.resources["CompactionTimer"])),
+        dead_letters=_queue(session, stack.outputs["CompactionDeadLetterQueueUrl"]),
+    )
+
+
+def _detector(session: boto3.Session, stack: Stack, now: datetime) -> Detector:
+    outputs = stack.outputs
+    name, arn = outputs["DetectorName"], outputs["DetectionQueueArn"]
+    functions = session.client("lambda")
+    return Detector(
+        function=_found(lambda: functions.get_function_configuration(FunctionName=name)),
+        concurrency=_found(lambda: functions.get_function_concurrency(FunctionName=name)),
+        event_source=_event_source(session, name, arn),
+        queue=_queue(session, outputs["DetectionQueueUrl"]),
+        dead_letters=_queue(session, outputs["DetectionDeadLetterQueueUrl"]),
+        age=_found(
+            lambda: session.client("cloudwatch").get_metric_statistics(
+                Namespace="AWS/SQS",
+                MetricName="ApproximateAgeOfOldestMessage",
+                Dimensions=[{"Name": "QueueName", "Value": arn.rsplit(":", 1)[-1]}],
+                StartTime=now - timedelta(seconds=_AGE_PERIOD * _AGE_PERIODS),
+                EndTime=now,
+                Period=_AGE_PERIOD,
+                Statistics=["Maximum"],
+            )
+        ),
+        notification=_found(
+            lambda: session.client("s3").get_bucket_notification_configuration(Bucket=stack.lake_bucket)
+        ),
+    )
+
+
+def _queue(session: boto3.Session, url: str) -> Found:
+    sqs = session.client("sqs")
+    return _found(lambda: sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"]).get("Attributes", {}))
+
+
+def _event_source(session: boto3.Session, function: str, queue: str) -> Found:
+    functions = session.client("lambda")
+    return _found(
+        lambda: functions.list_event_source_mappings(FunctionName=function, EventSourceArn=queue)[
+            "EventSourceMappings"
+        ][0]
     )
 
 
@@ -101,6 +156,7 @@ def read_stack(session: boto3.Session, name: str) -> Stack:
             for each in resources
             if not each["ResourceStatus"].endswith("_COMPLETE") or each["ResourceStatus"] == "DELETE_COMPLETE"
         ),
+        resources={each["LogicalResourceId"]: each.get("PhysicalResourceId", "") for each in resources},
     )
 
 
@@ -110,8 +166,12 @@ def _identity(uri: str) -> dict[str, Any]:
 
 
 def _found(ask: Callable[[], Any]) -> Found:
+    return _read(lambda: dict(ask()))
+
+
+def _read(ask: Callable[[], _Seen]) -> _Seen | Unreadable:
     try:
-        return dict(ask())
+        return ask()
     except (ClientError, BotoCoreError, AccessLakeError) as error:
         code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
         return Unreadable(_GONE.get(code) or first_line(error))

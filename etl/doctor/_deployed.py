@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
-from etl.doctor._check import Found
+from etl.doctor._check import Found, Unreadable
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,8 @@ class Stack:
     outputs: Mapping[str, str]
     unfinished: tuple[str, ...] = ()
     """Resources whose last change did not succeed, with their status."""
+    resources: Mapping[str, str] = field(default_factory=dict)
+    """What the resources are called, by their names in the template."""
 
     @property
     def lake_uri(self) -> str:
@@ -57,6 +60,49 @@ class Stack:
 
 
 @dataclass(frozen=True)
+class Compactor:
+    """The function that compacts, what calls it, and where its failures go."""
+
+    function: Found
+    concurrency: Found
+    """What is reserved for it; empty if nothing is."""
+    retries: Found
+    """What Lambda does when a run fails."""
+    schedule: Found
+    dead_letters: Found
+
+
+@dataclass(frozen=True)
+class Detector:
+    """The function that looks into new files, and how it hears of them."""
+
+    function: Found
+    concurrency: Found
+    event_source: Found
+    queue: Found
+    dead_letters: Found
+    age: Found
+    """CloudWatch's figures of how long the oldest message waits; none where there has been no message for hours."""
+    notification: Found
+    """Of the lake's bucket."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far compaction is, whoever runs it."""
+
+    seen_at: datetime
+    committed_at: str
+    """When the newest batch was committed, ISO 8601; "" if none was, or if the run ended before it wrote that down."""
+    planned_at: datetime | None
+    """When the plan of the next batch was made; None if there is none."""
+    waiting: Mapping[str, int]
+    """Files by raw day, of days that are sealed, which queries still see, and which no batch holds."""
+    stragglers: int
+    """Files that came into a day after it was compacted: no query sees them."""
+
+
+@dataclass(frozen=True)
 class Deployed:
     """All that is looked at, each as its service describes it; a place that could not be read says why."""
 
@@ -65,6 +111,8 @@ class Deployed:
     tables: Mapping[str, Found]
     """By `database.name`."""
     function: Found
+    """The parser."""
+    concurrency: Found
     event_source: Found
     queue: Found
     """Attributes of the queue."""
@@ -77,3 +125,7 @@ class Deployed:
     policy: Found
     lake_logging: Found
     workgroup: Found
+    compactor: Compactor | None
+    """None where there is no such function."""
+    detector: Detector | None
+    progress: Progress | Unreadable

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from etl.doctor._catalog import catalog_checks
 from etl.doctor._check import Check
+from etl.doctor._compaction import compaction_checks
 from etl.doctor._delivery import stream_checks, workgroup_check
 from etl.doctor._deployed import Deployed, Stack
+from etl.doctor._detection import detection_checks
 from etl.doctor._intake import bucket_checks, function_checks, queue_checks
 
 
@@ -30,6 +32,8 @@ def examine(deployed: Deployed) -> tuple[Check, ...]:
         *queue_checks(deployed),
         *function_checks(deployed),
         *stream_checks(deployed),
+        *detection_checks(deployed),
+        *compaction_checks(deployed),
         *catalog_checks(deployed),
         workgroup_check(deployed),
     )
