@@ -61,6 +61,7 @@ class _Compactor:
     """The last batch when it started."""
     wakes: int
     """The round in which it goes on if it was stopped."""
+    woken: bool = False
 
     def is_over(self) -> bool:
         """Whether it has ended."""
@@ -160,7 +161,9 @@ class _Crowd:
         """Until it has ended or stands still."""
         deadline = time.monotonic() + _PROCESS_SECONDS
         while not one.is_over() and not one.notes[STOPPED]:
-            one.process.join(0.01 if one.fault.signal == signal.SIGSTOP else _PROCESS_SECONDS)
+            one.process.join(0.01 if one.fault.signal == signal.SIGSTOP else 1.0)
+            if one.woken:  # one that stops itself says so before it does, and may not have stood yet when it was woken
+                one.send(signal.SIGCONT)
             if time.monotonic() > deadline:
                 raise TimeoutError(f"a compactor does not end: {one.fault}")
         if one.is_over():
@@ -176,7 +179,7 @@ class _Crowd:
             self.asleep.remove(one)
             self.tally.overtaken += batch > one.since and not one.notes[COMMITTED]
             one.notes[STOPPED] = 0
-            one.fault = Fault()
+            one.fault, one.woken = Fault(), True
             one.send(signal.SIGCONT)
         return due
 
