@@ -4,7 +4,7 @@
 -- :since date = -30d  first day, inclusive
 -- :until date = today  last day, inclusive
 -- A row for each day, bucket, requester, address and parameter; source_key and line_no name its first request. Neither the URI nor the secret is
--- shown. Names count as they are written in the query string, in any case. The signature and the token of a presigned URL are not listed: see long_lived_presigned_urls.
+-- shown. Names count as they are written in the query string, in any case; of several in one request the first counts, the URI's before the referer's. The signature and the token of a presigned URL are not listed: see long_lived_presigned_urls.
 WITH found AS (
   SELECT DISTINCT
     source_key,

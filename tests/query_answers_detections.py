@@ -1,0 +1,157 @@
+"""Plain-Python answers to the detections that stand for a group of requests."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from query_answers_access import with_old_tls
+from query_answers_rows import (
+    Answer,
+    Day,
+    Row,
+    Seen,
+    finding,
+    findings,
+    first_of_each,
+    is_ambiguous,
+    was_served,
+)
+
+SECRETS = {
+    *("password", "passwd", "pwd", "secret", "client_secret", "api_key", "apikey", "token", "access_token"),
+    *("id_token", "refresh_token", "auth_token", "jwt", "private_key", "aws_secret_access_key"),
+}
+EPOCH = dt.datetime(1970, 1, 1)
+
+
+def _in_hours(rows: list[Row]) -> list[Row]:
+    return [row | {"hour": row["request_time"].replace(minute=0, second=0, microsecond=0)} for row in rows]
+
+
+def access_denied_bursts(seen: Seen, since: Day = "-30d", until: Day = "today", requests: int = 50) -> Answer:
+    refused = [row for row in seen.between(since, until) if row["http_status"] == 403 and not is_ambiguous(row)]
+    names = ("remote_ip", "requester", "bucket_name", "operation", "error_code", "user_agent")
+    bursts = first_of_each(_in_hours(refused), "requester", "remote_ip", "hour", at_least=requests)
+    return findings(finding(first, some, *names) for first, some in bursts)
+
+
+def mass_deletion(seen: Seen, since: Day = "-30d", until: Day = "today", deletes: int = 100) -> Answer:
+    accepted = [
+        row
+        for row in seen.between(since, until)
+        if row["operation"] in ("REST.DELETE.OBJECT", "BATCH.DELETE.OBJECT")
+        if is_ambiguous(row) or (row["http_status"] is not None and row["http_status"] < 300)
+    ]
+    names = ("bucket_name", "requester", "remote_ip", "operation", "key_name", "user_agent")
+    sprees = first_of_each(_in_hours(accepted), "requester", "bucket_name", "hour", at_least=deletes)
+    return findings(finding(first, some, *names) for first, some in sprees)
+
+
+def acl_dependent_access(seen: Seen, since: Day = "-30d", until: Day = "today") -> Answer:
+    rows = [row for row in seen.between(since, until) if row["acl_required"] == "Yes" and not is_ambiguous(row)]
+    names = ("bucket_name", "remote_ip", "requester", "operation", "key_name")
+    each = first_of_each(rows, "event_date", "bucket_name", "requester", "operation")
+    return findings(finding(first, some, *names) for first, some in each)
+
+
+def old_tls_clients(seen: Seen, since: Day = "-30d", until: Day = "today") -> Answer:
+    rows = with_old_tls(seen.between(since, until))
+    names = ("bucket_name", "remote_ip", "requester", "user_agent", "tls")
+    each = first_of_each(rows, "event_date", "bucket_name", "requester", "user_agent", "tls")
+    return findings(finding(first, some, *names) for first, some in each)
+
+
+def new_source_regions(seen: Seen, since: Day = "-7d", until: Day = "today", history: Day = "-365d") -> Answer:
+    rows = [row for row in seen.between(history, until) if row["source_region"] is not None and not is_ambiguous(row)]
+    long_known = {row["bucket_name"] for row in rows if row["event_date"] < since}
+    names = ("bucket_name", "source_region", "remote_ip", "requester", "operation", "user_agent")
+    return findings(
+        finding(first, some, *names)
+        for first, some in first_of_each(rows, "bucket_name", "source_region")
+        if first["event_date"] >= since and first["bucket_name"] in long_known
+    )
+
+
+# --- Nobody authenticated ---------------------------------------------------------------------------------------------
+
+
+def _is_read(operation: str) -> bool:
+    kind, method, what = [*operation.split(".", 2), "", ""][:3]
+    # A copy is logged twice: what was read from has _GET at its end.
+    reads = method in ("GET", "HEAD", "SELECT") or (method == "COPY" and what.endswith("_GET"))
+    return kind in ("REST", "WEBSITE", "SOAP") and reads
+
+
+def _is_write(operation: str) -> bool:
+    kind, method, what = [*operation.split(".", 2), "", ""][:3]
+    writes = method in ("PUT", "POST", "DELETE", "COPY") and not what.endswith("_GET")
+    return kind in ("REST", "SOAP", "BATCH") and writes
+
+
+def _anonymous(seen: Seen, since: Day, until: Day) -> list[Row]:
+    rows = seen.between(since, until)
+    return [row for row in rows if row["requester"] is None and was_served(row) and not is_ambiguous(row)]
+
+
+def unauthenticated_reads(seen: Seen, since: Day = "-30d", until: Day = "today") -> Answer:
+    rows = [row for row in _anonymous(seen, since, until) if _is_read(row["operation"])]
+    names = ("bucket_name", "operation", "remote_ip", "key_name", "user_agent")
+    found = []
+    for first, some in first_of_each(rows, "event_date", "bucket_name", "operation"):
+        sent = [row["bytes_sent_size"] for row in some if row["bytes_sent_size"] is not None]
+        found.append(finding(first, some, *names) | {"bytes_sent": sum(sent) if sent else None})
+    return findings(found)
+
+
+def unauthenticated_writes(seen: Seen, since: Day = "-30d", until: Day = "today") -> Answer:
+    rows = [row for row in _anonymous(seen, since, until) if _is_write(row["operation"])]
+    names = ("bucket_name", "operation", "remote_ip", "key_name", "user_agent")
+    each = first_of_each(rows, "event_date", "bucket_name", "operation", "remote_ip")
+    return findings(finding(first, some, *names) for first, some in each)
+
+
+# --- What stands in URIs ----------------------------------------------------------------------------------------------
+
+
+def _query_parameters(uri: str | None) -> list[tuple[str, str]]:
+    """(name, value) of a URI's parameters, as written; a request line ends with its HTTP version."""
+    parts = [part for part in (uri or "").split(" ") if "?" in part]
+    pairs = [pair.partition("=") for part in parts for pair in part.partition("?")[2].split("&")]
+    return [(name, value) for name, _, value in pairs]
+
+
+def long_lived_presigned_urls(seen: Seen, since: Day = "-30d", until: Day = "today", hours: int = 24) -> Answer:
+    long: list[Row] = []
+    for row in seen.between(since, until):
+        if row["authentication_type"] != "QueryString" or not was_served(row) or is_ambiguous(row):
+            continue
+        said = dict(_query_parameters(row["request_uri"]))
+        numbers = {name: value for name in ("X-Amz-Expires", "Expires") if (value := said.get(name, "")).isdecimal()}
+        # Of more than ten digits it is no time that can be shown, and long in any case.
+        readable = {name: int(value) for name, value in numbers.items() if len(value) <= 10}
+        lifetime, expires = readable.get("X-Amz-Expires"), readable.get("Expires")
+        ends = None if expires is None else EPOCH + dt.timedelta(seconds=expires)
+        if (
+            len(readable) < len(numbers)
+            or (lifetime is not None and lifetime > hours * 3600)
+            or (ends is not None and ends - row["request_time"] > dt.timedelta(hours=hours))
+        ):
+            long.append(row | {"lifetime_seconds": lifetime, "expires_at": ends})
+    names = (
+        *("bucket_name", "requester", "remote_ip", "key_name", "user_agent", "signature_version"),
+        *("lifetime_seconds", "expires_at"),
+    )
+    each = first_of_each(long, "event_date", "bucket_name", "requester", "remote_ip")
+    return findings(finding(first, some, *names) for first, some in each)
+
+
+def secrets_in_uris(seen: Seen, since: Day = "-30d", until: Day = "today") -> Answer:
+    carrying = []
+    for row in seen.between(since, until):
+        parameters = _query_parameters(row["request_uri"]) + _query_parameters(row["referer"])
+        secrets = [name for name, value in parameters if name.lower() in SECRETS and value]
+        # One request, one parameter: the first.
+        carrying += [row | {"parameter": secrets[0]}] if secrets else []
+    names = ("bucket_name", "requester", "remote_ip", "parameter", "operation", "user_agent")
+    each = first_of_each(carrying, "event_date", "bucket_name", "requester", "remote_ip", "parameter")
+    return findings(finding(first, some, *names) for first, some in each)
