@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from etl.compact._rewrite import OnRows
-from etl.lake import FILE_STATE, Commit, Input, Lake, State, StoredObject, Winner
+from etl.compact import OnRows
+from etl.lake import FILE_STATE, Commit, Lake, Plan, State, StoredObject, Winner
 
 
 class RememberedRewrite:
@@ -25,47 +25,47 @@ class RememberedRewrite:
         self.runs = 0
         self.recalled = 0
 
-    def __call__(
-        self, lake: Lake, batch: str, inputs: tuple[Input, ...], attempt: str, target_bytes: int, on_rows: OnRows
-    ) -> Winner:
-        start: tuple[Hashable, ...] = (batch, tuple(item.key for item in inputs), target_bytes)
+    def __call__(self, lake: Lake, plan: Plan, attempt: str, target_bytes: int, on_rows: OnRows) -> Winner:
+        start: tuple[Hashable, ...] = (
+            *(plan.batch, tuple(item.key for item in plan.inputs), plan.logs, plan.ingest_date, target_bytes),
+        )
         place = start
         answers: list[Any] = []
         while (known := self._known.get(place)) is not None:
-            if isinstance(known, _Wrote):
+            if isinstance(known, Winner):
                 self.recalled += 1
-                return _write_again(lake.store, known, attempt)
-            answer = _ask(lake, *known)
+                return replace(known, attempt=attempt)
+            answer = _put_again(lake.store, known, attempt) if isinstance(known, _Wrote) else _ask(lake, *known)
             answers.append(answer)
             place = (*place, _name(answer))
         self.runs += 1
         recorder = _Recorder(lake, answers, attempt)
         glue = None if lake.state == FILE_STATE else _RecordedKeeper(recorder)
         over: Any = replace(lake, store=recorder, glue=glue)  # type: ignore[arg-type]
-        winner = self.real(over, batch, inputs, attempt, target_bytes, on_rows)
+        winner = self.real(over, plan, attempt, target_bytes, on_rows)
         place = start
         for call, answer in recorder.asked:
             self._known[place] = call
             place = (*place, _name(answer))
-        self._known[place] = _Wrote(tuple(recorder.wrote), winner)
+        self._known[place] = winner
         return winner
 
 
 @dataclass(frozen=True)
 class _Wrote:
-    files: tuple[tuple[str, bytes], ...]
-    winner: Winner
+    """A file that was put into the lake, which has no answer."""
+
+    key: str
+    data: bytes
 
 
 _numbers = itertools.count()
 
 
-def _write_again(store: Any, known: _Wrote, attempt: str) -> Winner:
-    for key, data in known.files:
-        file = store.lake.shelf / f"again-{next(_numbers)}"
-        file.write_bytes(data)
-        store.move_in(key.format(attempt=attempt), file)
-    return replace(known.winner, attempt=attempt)
+def _put_again(store: Any, known: _Wrote, attempt: str) -> Any:
+    file = store.lake.shelf / f"again-{next(_numbers)}"
+    file.write_bytes(known.data)
+    return store.move_in(known.key.format(attempt=attempt), file)
 
 
 def _ask(lake: Lake, verb: str, key: str) -> Any:
@@ -89,8 +89,7 @@ class _Recorder:
 
     def __init__(self, lake: Lake, answers: Sequence[Any], attempt: str) -> None:
         self._lake, self._ready, self._attempt = lake, list(answers), attempt
-        self.asked: list[tuple[tuple[str, str], Any]] = []
-        self.wrote: list[tuple[str, bytes]] = []
+        self.asked: list[tuple[tuple[str, str] | _Wrote, Any]] = []
 
     def path(self, key: str) -> str:
         return str(self.answer("path", key))
@@ -107,8 +106,11 @@ class _Recorder:
         return path
 
     def move_in(self, key: str, file: Path) -> None:
-        self.wrote.append((key.replace(self._attempt, "{attempt}"), file.read_bytes()))
-        self._lake.store.move_in(key, file)
+        self.asked.append((_Wrote(key.replace(self._attempt, "{attempt}"), file.read_bytes()), None))
+        if self._ready:
+            self._ready.pop(0)  # it was put there before the answers differed
+        else:
+            self._lake.store.move_in(key, file)
 
     def scratch(self) -> Path:
         return self._lake.store.scratch()

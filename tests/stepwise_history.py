@@ -12,6 +12,7 @@ from typing import Any
 from stepwise import GLUE, MemoryLake, Objects
 
 from etl.catalog import State, read_state
+from etl.lake import raw_key, raw_name
 from etl.lake._layout import COMMITS, PLANS, WINNERS, batch_of_commit, day_of, name_of
 
 VIEW = GLUE + "access_logs"
@@ -91,7 +92,10 @@ def _is_of(key: str, batch: str) -> bool:
 
 
 def _named(record: dict[str, Any]) -> list[str]:
-    return [item["key"] for item in (*record["inputs"], *record["left_out"])]
+    """Raw keys of a plan or commit, those of a plan's log objects too."""
+    logs = [raw_name(log["source_key"], log["version"]) for log in record.get("logs", ())]
+    keys = [item["key"] for item in (*record["inputs"], *record["left_out"])]
+    return [*keys, *(raw_key(name, record["ingest_date"]) for name in logs)]
 
 
 def _records(objects: Objects, prefix: str) -> list[dict[str, Any]]:

@@ -18,9 +18,13 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 PURE = (
     "etl.arrays",
+    "etl.athena._engine",
+    "etl.athena._select",
+    "etl.athena._slices",
     "etl.attach._notification",
     "etl.attach._policy",
     "etl.attach._target",
+    "etl.backfill._batches",
     "etl.catalog._tables",
     "etl.catalog._views",
     "etl.compact._fold",
@@ -28,6 +32,7 @@ PURE = (
     "etl.compact._plan",
     "etl.ddl",
     "etl.detect._clients",
+    "etl.detect._details",
     "etl.detect._findings",
     "etl.detect._inventory",
     "etl.detect._lines",
@@ -35,9 +40,13 @@ PURE = (
     "etl.detect._sigv2",
     "etl.doctor._catalog",
     "etl.doctor._check",
+    "etl.doctor._compaction",
     "etl.doctor._delivery",
     "etl.doctor._deployed",
+    "etl.doctor._detection",
+    "etl.doctor._function",
     "etl.doctor._intake",
+    "etl.doctor._queue",
     "etl.errors",
     "etl.lake._commits",
     "etl.lake._keeper",
@@ -58,13 +67,26 @@ PURE = (
     "etl.sinks._documents",
     "etl.sinks._pack",
     "etl.smoke._finding",
+    "etl.spark._tasks",
     "etl.terminal",
 )
 """Modules, and packages with all that is in them, that touch no AWS, clock, disk, environment or engine: they and what
 they import."""
 
 IMPURE = {
-    *("boto3", "botocore", "s3transfer", "duckdb", "pandas", "sqlglot", "click", "requests", "urllib3"),
+    *(
+        "boto3",
+        "botocore",
+        "s3transfer",
+        "duckdb",
+        "pandas",
+        "pyspark",
+        "py4j",
+        "sqlglot",
+        "click",
+        "requests",
+        "urllib3",
+    ),
     *("os", "pathlib", "shutil", "tempfile", "glob", "io", "fileinput", "mmap", "sqlite3"),
     *("time", "random", "secrets", "uuid", "socket", "subprocess", "multiprocessing", "threading", "asyncio"),
     *("pyarrow.fs", "pyarrow.dataset", "pyarrow.parquet", "logging", "getpass", "platform"),
@@ -78,9 +100,9 @@ LAYERS = (
     {"parse", "generate", "ddl", "cost"},
     {"sources", "lake"},
     {"attach", "catalog", "sinks"},
-    {"ingest", "compact", "arrivals", "replay", "smoke"},
-    {"audit", "doctor", "query"},
-    {"detect", "read"},
+    {"ingest", "compact", "arrivals", "replay"},
+    {"athena", "audit", "backfill", "doctor", "query", "spark"},
+    {"detect", "read", "smoke"},
     {"report"},
     {"cli", "lambdas"},
 )
@@ -197,7 +219,7 @@ class NoPandas:
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, NoPandas())
 """
-HEAVY = {"pandas", "boto3", "botocore", "duckdb", "sqlglot", "click", "polars", "awswrangler"}
+HEAVY = {"pandas", "pyspark", "boto3", "botocore", "duckdb", "sqlglot", "click", "polars", "awswrangler"}
 PARSE = r"""
 import etl
 line = b'o b [06/Feb/2019:00:00:38 +0000] - - R REST.GET.OBJECT k "GET /k HTTP/1.1" 200 - - - - - "-" "-" -'
@@ -223,16 +245,34 @@ def test_parsing_needs_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "code", ["import etl.ingest", "import etl.compact", "import etl.audit", "import etl.query", "import etl.read"]
+    "code",
+    [
+        "import etl.ingest",
+        "import etl.compact",
+        "import etl.spark",
+        "import etl.audit",
+        "import etl.query",
+        "import etl.read",
+    ],
 )
 def test_a_lake_in_a_folder_needs_neither_pandas_nor_aws(code: str) -> None:
-    assert not loaded_by(code) & {"pandas", "boto3", "botocore", "polars", "awswrangler"}
+    assert not loaded_by(code) & {"pandas", "pyspark", "boto3", "botocore", "polars", "awswrangler"}
 
 
 @pytest.mark.parametrize("function", ["parse_logs", "detect"])
 def test_a_function_of_the_parsers_package_loads_what_it_needs_and_no_more(function: str) -> None:
     """Its layer holds pyarrow and numpy; the rest is not there, and would cost time at every cold start."""
-    unwanted = {"pandas", "duckdb", "sqlglot", "click", "polars", "awswrangler", "pyarrow.dataset", "pyarrow.fs"}
+    unwanted = {
+        "pandas",
+        "pyspark",
+        "duckdb",
+        "sqlglot",
+        "click",
+        "polars",
+        "awswrangler",
+        "pyarrow.dataset",
+        "pyarrow.fs",
+    }
     assert not loaded_by(f"import etl.lambdas.{function}") & unwanted
 
 

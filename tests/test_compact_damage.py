@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from compact_cases import lake as lake
 from compact_cases import truth as truth
+from hostile_keys import put_firehose
 from small_lakes import (
     DAY_1,
     DAY_2,
@@ -31,6 +32,7 @@ from small_lakes import (
     put_raw,
     raw_row,
     read_lake,
+    rows_of,
     text,
 )
 
@@ -42,6 +44,8 @@ from etl.compact import (
 )
 from etl.errors import LakeUnusable, ObjectNotFound
 from etl.lake import create_lake, open_lake
+from etl.parse import parse
+from etl.schema import SCHEMA, WIRE_FIELDS, Field
 
 ROOT = Path(__file__).parent.parent
 
@@ -110,6 +114,20 @@ def test_a_damaged_raw_object_is_left_out_and_reported_and_readers_go_on(
     assert compact(str(lake), now=MUCH_LATER).collected == 4
     assert difference(read_lake(lake), later) == ""
     assert path.exists(), "it is kept: somebody may mend it"
+
+
+@pytest.mark.parametrize("lacks", [WIRE_FIELDS[18:], WIRE_FIELDS[-1:]], ids=["of 18 fields", "all but the last"])
+def test_a_raw_object_from_before_a_field_was_known_is_no_damaged_one(
+    lake: Path, truth: Truth, lacks: tuple[Field, ...]
+) -> None:
+    names = tuple(field.name for field in lacks)
+    older = parse(log_text(30, seed="older"), source_key="s3://logs/older").table
+    put_firehose(lake, "older", older, day="2024-05-02", lacks=("object_key", *names))
+    nulls = older.drop_columns(names).to_pylist()
+    whole = pa.Table.from_pylist([row | dict.fromkeys(names) for row in nulls], SCHEMA)
+    done = compact(str(lake), now=DAY_1)
+    assert done.left_out == ()
+    assert difference(read_lake(lake), truth + rows_of(whole)) == ""
 
 
 def test_a_raw_object_that_is_gone_after_the_plan_holds_up_nothing(lake: Path, truth: Truth) -> None:

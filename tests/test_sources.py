@@ -319,9 +319,9 @@ def test_a_file_that_is_gone_since_it_was_listed_is_an_error(tmp_path: Path) -> 
     files_in(tmp_path, "a.log")
     log = the_log(tmp_path / "a.log")
     (tmp_path / "a.log").unlink()
-    with pytest.raises(SourceUnreadable):
+    with pytest.raises(SourceNotFound):
         version_of(log)
-    with pytest.raises(SourceUnreadable):
+    with pytest.raises(SourceNotFound):
         list(read_parts(log))
 
 

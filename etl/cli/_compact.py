@@ -7,14 +7,22 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
+from etl.cli._engines import COMPACT_ENGINES, rewrite_by
 from etl.cli._output import json_option, print_errors, print_json, print_message
-from etl.cli._progress import Progress
+from etl.cli._progress import Progress, rows_so_far
 from etl.compact import DEFAULT_GRACE, DEFAULT_SEAL_DELAY, DEFAULT_TARGET_BYTES
 from etl.compact import compact as compact_lake
 
 
 @click.command()
 @click.option("--lake", required=True, help="The lake's folder or s3://bucket/prefix.")
+@click.option(
+    "--engine",
+    type=click.Choice(COMPACT_ENGINES),
+    default="local",
+    show_default=True,
+    help="What rewrites: this machine, Spark, or Athena (where Glue keeps the lake's state).",
+)
 @click.option(
     "--target-size",
     type=click.IntRange(1, 4096),
@@ -38,20 +46,23 @@ from etl.compact import compact as compact_lake
 )
 @click.option("--now", type=click.DateTime(["%Y-%m-%dT%H:%M:%S"]), hidden=True, help="The time to go by, in UTC.")
 @json_option
-def compact(lake: str, target_size: int, grace: int, seal_delay: int, now: datetime | None, as_json: bool) -> int:
+def compact(
+    lake: str, engine: str, target_size: int, grace: int, seal_delay: int, now: datetime | None, as_json: bool
+) -> int:
     """Rewrite raw files into few large sorted ones by event day, each row once.
 
-    Readers see the lake as it was or as it will be, nothing between; it may be run at any time, by anybody, twice. Exit code 1 if
-    a raw file cannot be read.
+    Readers see the lake as it was or as it will be, nothing between; it may be run at any time, by anybody, twice. A back-fill's
+    batch that was left half done is carried out first, in its stead. Exit code 1 if a raw file or a log object cannot be read.
     """
     progress = Progress()
 
     def show(written: int, planned: int) -> None:
-        progress.show(f"{written:,} of {planned:,} rows", share=written / planned if planned else None)
+        progress.show(rows_so_far(written, planned), share=written / planned if planned else None)
 
     try:
         done = compact_lake(
             lake,
+            rewrite=rewrite_by(engine, lake=lake),
             target_bytes=target_size << 20,
             grace=timedelta(days=grace),
             seal_delay=timedelta(hours=seal_delay),

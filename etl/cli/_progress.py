@@ -30,3 +30,8 @@ class Progress:
         if self._shown:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
+
+
+def rows_so_far(written: int, planned: int) -> str:
+    """How far a rewrite is; `planned` is 0 until its rows are counted."""
+    return f"{written:,} of {planned:,} rows" if planned else f"{written:,} rows"

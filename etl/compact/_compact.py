@@ -15,7 +15,8 @@ from typing import Final
 from etl.catalog import open_lake
 from etl.compact._inspect import inspect_inputs
 from etl.compact._plan import choose_objects, plan_batch
-from etl.compact._rewrite import DEFAULT_TARGET_BYTES, OnRows, rewrite
+from etl.compact._protocol import OnRows, Rewrite
+from etl.compact._rewrite import DEFAULT_TARGET_BYTES, rewrite
 from etl.compact._verify import verify
 from etl.errors import LakeError, ObjectNotFound, RowsNotConserved
 from etl.lake import Lake, Plan, State, Winner, commit_of, create_record, read_plan, read_winner, sweep_scratch
@@ -50,7 +51,7 @@ class Compacted:
     files: int
     bytes: int
     left_out: tuple[str, ...]
-    """Raw objects that could not be read: kept, and hidden from readers."""
+    """Raw objects that could not be read: kept, and hidden from readers. Of a back-fill, log objects: not in the lake."""
     collected: int
     """Raw objects of earlier batches that were deleted."""
     stragglers: tuple[str, ...] = ()
@@ -60,6 +61,7 @@ class Compacted:
 def compact(
     lake: str,
     *,
+    rewrite: Rewrite = rewrite,
     target_bytes: int = DEFAULT_TARGET_BYTES,
     grace: timedelta = DEFAULT_GRACE,
     seal_delay: timedelta = DEFAULT_SEAL_DELAY,
@@ -69,22 +71,17 @@ def compact(
     """Rewrite raw objects that no committed batch holds into large sorted files by event day.
 
     Readers see the old state or the new one, nothing between. Where Glue keeps the state, queries see raw/ by day, and only days
-    that ended at least `seal_delay` ago are rewritten; everywhere else all of raw/ is. `now` is the clock's by default. `on_rows`
-    is told the rows that are written and those that were planned. Raises `RowsNotConserved` before anything is committed,
-    `LakeUnusable` for trouble after which the next run goes on.
+    that ended at least `seal_delay` ago are rewritten; everywhere else all of raw/ is. A plan that is there already is carried
+    out instead, a back-fill's too. `rewrite` is the engine, `now` the clock's by default. `on_rows` is told the rows that are
+    written and those that were planned. Raises `RowsNotConserved` before anything is committed, `LakeUnusable` for trouble after
+    which the next run goes on.
     """
     opened = open_lake(lake)
     sweep_scratch(opened.store)
     plan = read_or_create_plan(opened, now=now, seal_delay=seal_delay)
     if plan is None:
         return Compacted(None, 0, 0, 0, 0, 0, (), collect(opened, now=_moment(now), grace=grace))
-    try:
-        winner = _carry_out(opened, plan, target_bytes=target_bytes, now=now, on_rows=on_rows)
-    except LakeError:
-        # An equal run may have been first, committed and tidied up what this one was still working with.
-        if opened.keeper.read().batch < plan.batch:
-            raise
-        winner = read_winner(opened.store, plan.batch)
+    winner = carry_out(opened, plan, rewrite=rewrite, target_bytes=target_bytes, now=now, on_rows=on_rows)
     collected = collect(opened, now=_moment(now), grace=grace)
     return Compacted(
         plan.batch,
@@ -99,7 +96,28 @@ def compact(
     )
 
 
-def _carry_out(lake: Lake, plan: Plan, *, target_bytes: int, now: datetime | None, on_rows: OnRows) -> Winner:
+def carry_out(
+    lake: Lake,
+    plan: Plan,
+    *,
+    rewrite: Rewrite = rewrite,
+    target_bytes: int = DEFAULT_TARGET_BYTES,
+    now: datetime | None = None,
+    on_rows: OnRows = lambda done, planned: None,
+) -> Winner:
+    """All that is left to do of a plan, from its rewriting to its commit; what came out, whoever did it. Raises as `compact`."""
+    try:
+        return _carry_out(lake, plan, rewrite=rewrite, target_bytes=target_bytes, now=now, on_rows=on_rows)
+    except LakeError:
+        # An equal run may have been first, committed and tidied up what this one was still working with.
+        if lake.keeper.read().batch < plan.batch:
+            raise
+        return read_winner(lake.store, plan.batch)
+
+
+def _carry_out(
+    lake: Lake, plan: Plan, *, rewrite: Rewrite, target_bytes: int, now: datetime | None, on_rows: OnRows
+) -> Winner:
     winner = _elected(lake, plan)
     if winner is None:
         attempt = rewrite(lake, plan, attempt=uuid.uuid4().hex, target_bytes=target_bytes, on_rows=on_rows)
@@ -120,22 +138,32 @@ def read_or_create_plan(
 ) -> Plan | None:
     """The plan of the next batch: one that is there already, whatever the time is now, or a new one of what may be taken now."""
     state = lake.keeper.read()
-    batch = next_batch(state.batch)
+    pending = read_pending_plan(lake, state)
+    if pending is not None:
+        return pending
+    chosen = choose_objects(lake.uncompacted(), raw_since=state.raw_since, now=_moment(now), seal_delay=seal_delay)
+    readable, unreadable = inspect_inputs(lake.store, chosen.objects)
+    plan = plan_batch(
+        last_batch=state.batch,
+        readable=readable,
+        unreadable=unreadable,
+        raw_since=chosen.raw_since,
+        stragglers=chosen.stragglers,
+    )
+    return None if plan is None else create_plan(lake, plan)
+
+
+def read_pending_plan(lake: Lake, state: State) -> Plan | None:
+    """The plan of the batch after this state, if there is one: it is carried out before anything else is planned."""
     try:
-        return read_plan(lake.store, batch)
+        return read_plan(lake.store, next_batch(state.batch))
     except ObjectNotFound:
-        chosen = choose_objects(lake.uncompacted(), raw_since=state.raw_since, now=_moment(now), seal_delay=seal_delay)
-        readable, unreadable = inspect_inputs(lake.store, chosen.objects)
-        plan = plan_batch(
-            last_batch=state.batch,
-            readable=readable,
-            unreadable=unreadable,
-            raw_since=chosen.raw_since,
-            stragglers=chosen.stragglers,
-        )
-        if plan is not None and not create_record(lake.store, plan_key(batch), plan):
-            return read_plan(lake.store, batch)
-        return plan
+        return None
+
+
+def create_plan(lake: Lake, plan: Plan) -> Plan:
+    """Make this the plan of its batch, unless another one is; the one that counts."""
+    return plan if create_record(lake.store, plan_key(plan.batch), plan) else read_plan(lake.store, plan.batch)
 
 
 def _elected(lake: Lake, plan: Plan) -> Winner | None:

@@ -11,10 +11,13 @@ import pyarrow.parquet as pq
 
 from etl.errors import ObjectNotFound
 from etl.lake import Input, ObjectStore, StoredObject, request_each
-from etl.schema import RAW_TABLE_FIELDS, Kind
+from etl.schema import RAW_TABLE_FIELDS, WIRE_FIELDS, Kind
 from etl.sinks import LINES_METADATA, QUARANTINED_METADATA
 
-_OPTIONAL: Final = frozenset({"object_key"})
+_OLDEST_FIELDS: Final = 18
+_NEEDED: Final = frozenset((*(field.name for field in WIRE_FIELDS[:_OLDEST_FIELDS]), "source_key", "line_no"))
+"""What makes a file one of log rows, and a row that row. Other columns are null in files from before they were known, or left
+out by a sink: such a file must not be taken for a damaged one, which would hide its rows."""
 _IS_OF_KIND: Final[dict[Kind, Callable[[pa.DataType], bool]]] = {
     Kind.STRING: lambda type_: pa.types.is_string(type_) or pa.types.is_large_string(type_),
     Kind.INT: pa.types.is_integer,
@@ -43,7 +46,7 @@ def _inspect(store: ObjectStore, stored: StoredObject) -> tuple[Input | None, bo
         metadata = _read_footer(store, stored.key)
     except ObjectNotFound:
         return None, False
-    if metadata is None or not _has_columns(metadata.schema.to_arrow_schema()):
+    if metadata is None or not has_columns(metadata.schema.to_arrow_schema()):
         return Input(stored.key, stored.etag, stored.size, 0, 0, 0), False
     counts = metadata.metadata or {}
     rows = metadata.num_rows
@@ -60,7 +63,7 @@ def is_intact(store: ObjectStore, item: Input) -> bool:
             table = file.read()
     except (ObjectNotFound, pa.ArrowInvalid, OSError):
         return False
-    return _has_columns(table.schema) and table.num_rows == item.rows and not table.column("request_time").null_count
+    return has_columns(table.schema) and table.num_rows == item.rows and not table.column("request_time").null_count
 
 
 def _read_footer(store: ObjectStore, key: str) -> pq.FileMetaData | None:
@@ -76,8 +79,11 @@ def _read_footer(store: ObjectStore, key: str) -> pq.FileMetaData | None:
         return None
 
 
-def _has_columns(found: pa.Schema) -> bool:
+def has_columns(found: pa.Schema) -> bool:
+    """Whether a raw object of this schema has the raw table's columns, each of its kind."""
     return all(
-        _IS_OF_KIND[field.kind](found.field(field.name).type) if field.name in found.names else field.name in _OPTIONAL
+        _IS_OF_KIND[field.kind](found.field(field.name).type)
+        if field.name in found.names
+        else field.name not in _NEEDED
         for field in RAW_TABLE_FIELDS
     )

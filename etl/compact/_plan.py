@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from etl.lake import Input, Plan, StoredObject
+from etl.lake import Input, Plan, PlannedLog, State, StoredObject
 from etl.lake._layout import day_of, next_batch
 
 
@@ -68,6 +68,12 @@ def plan_batch(
     planned = {item.key for item in (*inputs, *left_out)}
     late = tuple(sorted(planned.intersection(stragglers)))
     return Plan(next_batch(last_batch), inputs, left_out, raw_since, late)
+
+
+def plan_logs(*, last: State, logs: Iterable[PlannedLog], ingest_date: str) -> Plan:
+    """The plan of the batch after the last one, of log objects that arrive on a day. The raw days that readers see stay."""
+    ordered = tuple(sorted(logs, key=lambda log: log.source_key))
+    return Plan(next_batch(last.batch), (), (), last.raw_since, logs=ordered, ingest_date=ingest_date)
 
 
 def _first_unsealed(now: datetime, seal_delay: timedelta) -> str:

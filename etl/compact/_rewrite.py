@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,8 +27,10 @@ from etl.compact._fold import (
 from etl.compact._inspect import is_intact
 from etl.compact._left_out import restore_left_out
 from etl.compact._outputs import Outputs
+from etl.compact._protocol import OnRows
+from etl.compact._read_input import write_log
 from etl.compact._sort import BYTES_PER_PART, PLACE, SORT_KEY, Parts, choose_bounds, ints_of
-from etl.errors import LakeUnusable, ObjectNotFound, RowsNotConserved, first_line
+from etl.errors import LakeUnusable, ObjectNotFound, RowsNotConserved, SourceError, first_line
 from etl.lake import Input, Lake, Plan, Winner, request_each
 from etl.lake._layout import day_of
 from etl.schema import BATCH_ID, COMPACTED_FIELDS
@@ -53,10 +55,6 @@ _LONG: Final = ("key_name", "key_name", "request_uri", "referer", "user_agent", 
 _WEIGHT: Final = " + ".join(["400", *(f"coalesce(strlen({name}), 0)" for name in _LONG)])
 
 
-OnRows = Callable[[int, int], None]
-"""Called now and then with the rows that are written and those that were planned."""
-
-
 def rewrite(
     lake: Lake,
     plan: Plan,
@@ -67,41 +65,44 @@ def rewrite(
 ) -> Winner:
     """Write the plan's rows, each once, by event day and sorted, into the attempt's own folder of staging.
 
-    Touches nothing that a reader can see. The order is total, so equal inputs give equal files. Memory is bounded: DuckDB has
-    a limit and spills, sorting holds a part of the rows, the writer two row groups. An input that turns out to be damaged is
-    left out and named: a plan stands once it is made, and one bad object must not hold up all that follow. Raises `LakeUnusable`.
+    Touches nothing that a reader of rows can see; unreadable lines of log objects go to quarantine/, as on their way into raw/.
+    The order is total, so equal inputs give equal files. Memory is bounded: DuckDB has a limit and spills, sorting holds a part
+    of the rows, the writer two row groups. An input that turns out to be damaged is left out and named: a plan stands once it is
+    made, and one bad object must not hold up all that follow. Raises `LakeUnusable`.
     """
-    inputs = plan.inputs
+    readable = plan
     left_out: tuple[str, ...] = ()
     while True:
         try:
-            written = _rewrite(lake, plan.batch, inputs, attempt, target_bytes, on_rows)
-            return replace(written, left_out=left_out)
+            written = _rewrite(lake, readable, attempt, target_bytes, on_rows)
+            return replace(written, left_out=(*left_out, *written.left_out))
         except (duckdb.Error, ObjectNotFound, RowsNotConserved) as error:
-            damaged = tuple(item.key for item in inputs if not is_intact(lake.store, item))
+            damaged = tuple(item.key for item in readable.inputs if not is_intact(lake.store, item))
             if not damaged:
                 raise LakeUnusable(lake.uri, f"compaction failed: {first_line(error)}") from error
-        inputs = tuple(item for item in inputs if item.key not in damaged)
+        readable = replace(readable, inputs=tuple(item for item in readable.inputs if item.key not in damaged))
         left_out = (*left_out, *damaged)
 
 
-def _rewrite(
-    lake: Lake, batch: str, inputs: tuple[Input, ...], attempt: str, target_bytes: int, on_rows: OnRows
-) -> Winner:
-    if not inputs:
+def _rewrite(lake: Lake, plan: Plan, attempt: str, target_bytes: int, on_rows: OnRows) -> Winner:
+    batch = plan.batch
+    if not plan.inputs and not plan.logs:
         return Winner(batch, attempt, (), {})
     try:
         with TemporaryDirectory(prefix="compact-", dir=lake.store.scratch(), ignore_cleanup_errors=True) as name:
             scratch = Path(name)
-            keys = [item.key for item in inputs]
-            planned = sum(item.rows for item in inputs)
+            parsed, unreadable = _parse_logs(lake, plan, scratch)
+            items = _fetch(lake, plan.inputs, scratch) | parsed
+            found = Winner(batch, attempt, (), {}, tuple(unreadable), tuple(parsed.values()), unreadable)
+            if not items:
+                return found
+            files = {file: item.key for file, item in items.items()}
+            planned = sum(item.rows for item in items.values())
             on_rows(0, planned)
-            fetched = request_each(lake.store, lambda key: str(lake.store.fetch(key, scratch)), keys)
-            files = dict(zip(fetched, keys, strict=True))
             with _connect(scratch) as connection:
                 connection.execute(_input_sql(connection, files))
                 connection.execute(_OBJECTS_SQL)
-                _check_inputs(connection, dict(zip(files, inputs, strict=True)))
+                _check_inputs(connection, items)
                 folded = _fold(lake, batch, connection, files, scratch)
                 parts = _sort(connection, planned, scratch)
             _drop_copies(files, scratch)
@@ -111,10 +112,37 @@ def _rewrite(
                     for start in range(0, rows.num_rows, _ROWS_PER_BATCH):
                         outputs.add(rows.slice(start, _ROWS_PER_BATCH))
                         on_rows(outputs.rows, planned)
-                return Winner(batch, attempt, outputs.finish(), folded)
+                return replace(found, outputs=outputs.finish(), folded=folded)
     except (OSError, pa.ArrowInvalid) as error:
         reason = getattr(error, "strerror", None) or first_line(error)
         raise LakeUnusable(lake.uri, f"compaction failed: {reason}") from error
+
+
+def _fetch(lake: Lake, inputs: Sequence[Input], scratch: Path) -> dict[str, Input]:
+    """Local files of the raw objects."""
+    fetched = request_each(lake.store, lambda item: str(lake.store.fetch(item.key, scratch)), inputs)
+    return dict(zip(fetched, inputs, strict=True))
+
+
+def _parse_logs(lake: Lake, plan: Plan, scratch: Path) -> tuple[dict[str, Input], dict[str, str]]:
+    """Local files of the log objects' rows, as `ingest` would have made them; and why others could not be read."""
+    parsed: dict[str, Input] = {}
+    unreadable: dict[str, str] = {}
+    quarantined = lake.quarantined_names() if plan.logs else frozenset()
+    for number, log in enumerate(plan.logs):
+        rows_file = scratch / f"log-{number:07}"
+        try:
+            parsed[str(rows_file)] = write_log(
+                lake,
+                log,
+                rows_file=rows_file,
+                quarantine_file=scratch / "quarantine",
+                ingest_date=plan.ingest_date,
+                quarantined=quarantined,
+            )
+        except SourceError as error:
+            unreadable[log.source_key] = error.reason
+    return parsed, unreadable
 
 
 def _drop_copies(files: Iterable[str], scratch: Path) -> None:

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from etl.errors import RowsNotConserved, first_line
-from etl.lake import Lake, Plan, Winner
+from etl.errors import (
+    LakeUnusable,
+    RowsNotConserved,
+    SourceNotFound,
+    SourceReplaced,
+    SourceUnreadable,
+    first_line,
+)
+from etl.lake import Lake, Plan, Winner, raw_key, raw_name
 from etl.lake._layout import day_of, staged_key
 from etl.schema import COMPACTED_SCHEMA
+from etl.sources import LogSource, read_stored_parts
+
+_PROBED: Final = 10
 
 
 def verify(lake: Lake, plan: Plan, winner: Winner) -> None:
-    """Hold an attempt's files against its plan. Raises `RowsNotConserved`."""
-    rows_in = sum(item.rows for item in plan.inputs if item.key not in winner.left_out)
+    """Hold an attempt's files against its plan.
+
+    Raises `RowsNotConserved`, and `LakeUnusable` if no log object could be read where it ran: the next run may have the
+    permission that this one has not.
+    """
+    dropped = frozenset(winner.left_out)
+    _check_logs(lake, plan, winner, dropped)
+    rows_in = sum(item.rows for item in (*plan.inputs, *winner.inputs) if item.key not in dropped)
     rows_out = 0
     place = COMPACTED_SCHEMA.get_field_index("request_time")
     for output in winner.outputs:
@@ -34,3 +52,37 @@ def verify(lake: Lake, plan: Plan, winner: Winner) -> None:
         raise RowsNotConserved(
             f"batch {plan.batch}", f"{rows_in} rows in, {rows_out} out and {winner.duplicates} folded"
         )
+
+
+def _check_logs(lake: Lake, plan: Plan, winner: Winner, dropped: frozenset[str]) -> None:
+    """Each log object of the plan was read, and its lines add up, or it was left out."""
+    wanted = {
+        raw_key(raw_name(log.source_key, log.version), plan.ingest_date)
+        for log in plan.logs
+        if log.source_key not in dropped
+    }
+    found = [item.key for item in winner.inputs]
+    if sorted(found) != sorted(wanted):
+        odd = min({*wanted, *found} - (wanted & set(found)), default="a log object")
+        raise RowsNotConserved(f"batch {plan.batch}", f"{odd} was not read exactly once")
+    for item in winner.inputs:
+        if item.lines != item.rows + item.quarantined:
+            raise RowsNotConserved(
+                item.key, f"{item.lines} lines, {item.rows} rows and {item.quarantined} that are none"
+            )
+    if plan.logs and not winner.inputs:
+        _check_access(lake, plan)
+
+
+def _check_access(lake: Lake, plan: Plan) -> None:
+    """Where nothing can be read, it is not the log objects that are at fault: a batch without them would only put them off."""
+    for log in plan.logs[:_PROBED]:
+        try:
+            for _ in read_stored_parts(LogSource(log.source_key, log.location, log.size, log.version)):
+                break
+        except (SourceNotFound, SourceReplaced):
+            continue
+        except SourceUnreadable as error:
+            raise LakeUnusable(
+                lake.uri, f"no log object of batch {plan.batch} can be read: {error}", hint="the next run tries again"
+            ) from error

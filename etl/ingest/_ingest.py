@@ -48,13 +48,15 @@ def ingest(
     sources: Iterable[str],
     *,
     lake: str,
+    inventories: Iterable[str] = (),
     workers: int = 1,
     now: datetime | None = None,
     on_object: Callable[[IngestedObject], None] = lambda _: None,
 ) -> Ingested:
-    """Put log objects (files, folders, globs, `s3://bucket/prefix`) into the lake at `lake`, which is made if need be.
+    """Put log objects into the lake at `lake`, which is made if need be.
 
-    What is in the lake already, by identity and content, is skipped, whenever it came. Raises `LakeUnusable` if the
+    Sources are files, folders, globs, `s3://bucket/prefix`; `inventories` are manifests of S3 Inventories, whose objects are
+    taken. What is in the lake already, by identity and content, is skipped, whenever it came. Raises `LakeUnusable` if the
     lake cannot take more; all that was written until then stays and is skipped the next time.
     """
     opened = create_lake(lake)
@@ -67,7 +69,7 @@ def ingest(
     )
     objects = skipped = lines = rows = quarantined = 0
     failed: list[SourceError] = []
-    for result in _results(find_logs(sources, exclude=opened.uri), opened, setting, workers):
+    for result in _results(find_logs(sources, inventories=inventories, exclude=opened.uri), opened, setting, workers):
         if isinstance(result, SourceError):
             failed.append(result)
             continue

@@ -3,6 +3,10 @@
 They are JSON under ``meta/``, each created once. Where files keep the lake's state, a batch is visible from the creation of its
 commit on and the highest commit is the state. Where Glue keeps it, the commit is written after the batch became visible, as a
 journal: everything in it but the time is in plan and winner already.
+
+Records of lakes that were made before a field was there read as if it were empty. The other way round is not provided for: a
+program that does not know `Plan.logs` would carry out such a plan as an empty one, which loses nothing, for the log objects count
+as in the lake only by what the winner says of them.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import LakeMismatch
@@ -22,7 +26,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Input:
-    """One raw object of a plan, with what its log object held."""
+    """One raw object of a plan, with what its log object held.
+
+    Of a log object that was rewritten without ever being a raw object, the one it would have been: its name says that the log
+    object is in the lake, and there is nothing to delete.
+    """
 
     key: str
     etag: str
@@ -30,6 +38,19 @@ class Input:
     rows: int
     lines: int
     quarantined: int
+
+
+@dataclass(frozen=True)
+class PlannedLog:
+    """One log object of a plan, to be read where it lies: its name, address, stored size in bytes, and version.
+
+    Only this version counts: `raw_name(source_key, version)` names its rows and its quarantined lines.
+    """
+
+    source_key: str
+    location: str
+    size: int
+    version: str
 
 
 @dataclass(frozen=True)
@@ -43,6 +64,10 @@ class Plan:
     """The first raw day that readers see once the batch is committed; `""` where files keep the state."""
     stragglers: tuple[str, ...] = ()
     """Keys of those that came into a day after it was sealed: no query sees them before the batch is committed."""
+    logs: tuple[PlannedLog, ...] = ()
+    """Log objects that go straight to compacted/: a back-fill. Whoever finds the plan carries it out."""
+    ingest_date: str = ""
+    """The day `logs` arrive, `YYYY-MM-DD`: the plan's, so that every attempt gives them the same names."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +89,11 @@ class Winner:
     folded: Mapping[str, int]
     """Rows dropped because they stood twice, by the day their log object arrived."""
     left_out: tuple[str, ...] = ()
-    """Keys of inputs that turned out not to be readable, although their footers are."""
+    """Keys of inputs that turned out not to be readable, although their footers are, and source keys of such log objects."""
+    inputs: tuple[Input, ...] = ()
+    """What was read of the plan's log objects: all but those left out, which may come again."""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """Why, by what is left out, where the engine knows."""
 
     @property
     def rows(self) -> int:
@@ -94,14 +123,29 @@ def read_plan(store: ObjectStore, batch: str) -> Plan:
     """The plan of a batch. Raises `ObjectNotFound`."""
     with _record(store, plan_key(batch)) as found:
         inputs, left_out = _inputs(found["inputs"]), _inputs(found["left_out"])
-        return Plan(found["batch"], inputs, left_out, found.get("raw_since", ""), tuple(found.get("stragglers", ())))
+        return Plan(
+            found["batch"],
+            inputs,
+            left_out,
+            found.get("raw_since", ""),
+            tuple(found.get("stragglers", ())),
+            tuple(PlannedLog(**log) for log in found.get("logs", ())),
+            found.get("ingest_date", ""),
+        )
 
 
 def read_winner(store: ObjectStore, batch: str) -> Winner:
     """The elected attempt of a batch. Raises `ObjectNotFound`."""
     with _record(store, winner_key(batch)) as found:
-        left_out = tuple(found["left_out"])
-        return Winner(found["batch"], found["attempt"], _outputs(found["outputs"]), found["folded"], left_out)
+        return Winner(
+            found["batch"],
+            found["attempt"],
+            _outputs(found["outputs"]),
+            found["folded"],
+            tuple(found["left_out"]),
+            _inputs(found.get("inputs", [])),
+            found.get("reasons", {}),
+        )
 
 
 def read_commits(store: ObjectStore) -> Iterator[Commit]:
@@ -125,9 +169,13 @@ def read_commit(store: ObjectStore, batch: str) -> Commit:
 
 
 def commit_of(plan: Plan, winner: Winner, *, committed_at: str) -> Commit:
-    """What a batch of this plan and this winner commits."""
-    inputs = tuple(item for item in plan.inputs if item.key not in winner.left_out)
-    left_out = (*plan.left_out, *(item for item in plan.inputs if item.key in winner.left_out))
+    """What a batch of this plan and this winner commits.
+
+    A log object that was left out is in neither list: it is not in the lake, and whoever names it again has it read again.
+    """
+    dropped = frozenset(winner.left_out)
+    inputs = (*(item for item in plan.inputs if item.key not in dropped), *winner.inputs)
+    left_out = (*plan.left_out, *(item for item in plan.inputs if item.key in dropped))
     return Commit(plan.batch, inputs, left_out, winner.outputs, winner.folded, committed_at)
 
 

@@ -91,7 +91,7 @@ def _compact(now: datetime) -> Compacted:
 
 
 def waiting_sizes(lake: Lake, *, now: datetime, seal_delay: timedelta) -> list[int]:
-    """Sizes of the raw objects that the next run has to rewrite: those of a plan that stands, or those that may be planned.
+    """Sizes of what the next run has to rewrite: the raw or log objects of a plan that stands, or raw ones that may be planned.
 
     None of a batch that has been rewritten already: it only has to be published.
     """
@@ -105,7 +105,7 @@ def waiting_sizes(lake: Lake, *, now: datetime, seal_delay: timedelta) -> list[i
     try:
         read_winner(lake.store, batch)
     except ObjectNotFound:
-        return [item.size for item in plan.inputs]
+        return [*(item.size for item in plan.inputs), *(log.size for log in plan.logs)]
     return []
 
 

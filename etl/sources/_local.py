@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from etl.errors import SourceError, SourceNotFound, SourceUnreadable
+from etl.errors import SourceError, SourceNotFound, SourceReplaced, SourceUnreadable
 from etl.sources._log_source import PART_BYTES, LogSource
 
 _GLOB: Final = frozenset("*?[")
+_DIGEST_BYTES: Final = 16
 
 
 def find_local_logs(source: str, *, exclude: Path | None) -> Iterator[LogSource | SourceError]:
@@ -41,21 +42,32 @@ def find_local_logs(source: str, *, exclude: Path | None) -> Iterator[LogSource 
 
 
 def read_local_parts(log: LogSource) -> Iterator[bytes]:
-    """The file's bytes as they are, in parts, of the listed version only. Raises `SourceUnreadable`."""
+    """The file's bytes as they are, in parts, of the listed version only.
+
+    Raises `SourceNotFound` if it is gone, else `SourceUnreadable`; `SourceReplaced`, after the last part, if there is a listed
+    digest and theirs is another.
+    """
+    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     try:
         with open(log.location, "rb", buffering=0) as file:
             while part := file.read(PART_BYTES):
+                if log.version is not None:
+                    digest.update(part)
                 yield part
             status = os.fstat(file.fileno())
+    except FileNotFoundError as error:
+        raise SourceNotFound(log.source_key, "is gone") from error
     except OSError as error:
         raise SourceUnreadable(log.source_key, error.strerror or str(error)) from error
+    if log.version is not None and digest.hexdigest() != log.version:
+        raise SourceReplaced(log.source_key, "changed since it was listed", hint="take it again")
     if log.modified_ns is not None and (status.st_size, status.st_mtime_ns) != (log.size, log.modified_ns):
         raise SourceUnreadable(log.source_key, "changed since it was listed", hint="take it again when it is complete")
 
 
 def hash_local(log: LogSource) -> str:
     """A digest of the file's content: two files with the same name and digest are the same log object."""
-    digest = hashlib.blake2b(digest_size=16)
+    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     for part in read_local_parts(log):
         digest.update(part)
     return digest.hexdigest()

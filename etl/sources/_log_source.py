@@ -13,7 +13,8 @@ PART_BYTES: Final = 1 << 22
 class LogSource:
     """A log object: how the lake names it, where it is, and what version of it.
 
-    `version` is the store's own tag of the content (an S3 ETag); None where only reading tells.
+    `version` is the store's own tag of the content (an S3 ETag), or a file's digest; None where only reading tells. One that is
+    there has to be that of the bytes that are read.
     """
 
     source_key: str

@@ -15,9 +15,10 @@ from etl.sources._log_source import PART_BYTES, LogSource
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef
 
 _REPLACED: Final = frozenset({"PreconditionFailed", "412"})
-_GONE: Final = frozenset({"NoSuchKey", "404"})
+_GONE: Final = frozenset({"NoSuchKey", "NoSuchBucket", "404"})
 
 
 def find_s3_logs(source: str, *, exclude: str | None) -> Iterator[LogSource | SourceError]:
@@ -51,13 +52,16 @@ def find_s3_logs(source: str, *, exclude: str | None) -> Iterator[LogSource | So
 
 
 def read_s3_parts(log: LogSource) -> Iterator[bytes]:
-    """The object's bytes as they are, in parts, of the listed version only.
+    """The object's bytes as they are, in parts; of the listed version only, if one was listed.
 
     Raises `SourceNotFound` if it is gone, `SourceReplaced` if another version is there, else `SourceUnreadable`.
     """
     bucket, _, key = log.location.removeprefix("s3://").partition("/")
     try:
-        with closing(_client().get_object(Bucket=bucket, Key=key, IfMatch=f'"{log.version}"')["Body"]) as body:
+        only: GetObjectRequestTypeDef = {"Bucket": bucket, "Key": key}
+        if log.version is not None:
+            only["IfMatch"] = f'"{log.version}"'
+        with closing(_client().get_object(**only)["Body"]) as body:
             yield from body.iter_chunks(PART_BYTES)
     except (ClientError, BotoCoreError) as error:
         code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""

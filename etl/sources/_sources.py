@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from etl.errors import SourceError
@@ -11,19 +12,28 @@ from etl.sources._local import find_local_logs, hash_local, read_local_parts
 from etl.sources._log_source import LogSource
 
 
-def find_logs(sources: Iterable[str], *, exclude: str | None = None) -> Iterator[LogSource | SourceError]:
-    """Log objects of paths, folders, globs and `s3://bucket/prefix`, each once; an error for what is not there.
+def find_logs(
+    sources: Iterable[str], *, inventories: Iterable[str] = (), exclude: str | None = None
+) -> Iterator[LogSource | SourceError]:
+    """Log objects of paths, folders, globs and `s3://bucket/prefix`, and of S3 Inventories by their manifests.
 
-    `exclude` is the lake's address: a lake among the logs is not read as logs. A source that lies in it still is.
+    Each once; an error for what is not there. `exclude` is the lake's address: a lake among the logs is not read as logs. A
+    source that lies in it still is.
     """
     seen: set[str] = set()
-    for source in sources:
-        for found in _find(source, exclude):
-            if isinstance(found, LogSource):
-                if found.source_key in seen:
-                    continue
-                seen.add(found.source_key)
-            yield found
+    for found in chain(*(_find(source, exclude) for source in sources), *_find_inventories(inventories, exclude)):
+        if isinstance(found, LogSource):
+            if found.source_key in seen:
+                continue
+            seen.add(found.source_key)
+        yield found
+
+
+def _find_inventories(inventories: Iterable[str], exclude: str | None) -> Iterator[Iterator[LogSource | SourceError]]:
+    for address in inventories:
+        from etl.sources._inventory import find_inventory_logs
+
+        yield find_inventory_logs(address, exclude=exclude)
 
 
 def _find(source: str, exclude: str | None) -> Iterator[LogSource | SourceError]:
