@@ -13,7 +13,7 @@ STACK ?= accesslake
 ARCHITECTURE ?= arm64
 ARCHITECTURES ?= arm64 x86_64
 
-.PHONY: help setup tools browser demo test test-engines lint bench docs template package deploy lock clean
+.PHONY: help setup tools browser java spark demo test test-engines lint bench docs template package deploy lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -41,15 +41,27 @@ browser: ## Chromium for the tests of pages, where apt may install it; without i
 		$(AS_ROOT) apt-get -qq install -y --no-install-recommends chromium fonts-dejavu-core >/dev/null; } || \
 		echo "Chromium is not there and cannot be installed"
 
+java: ## Java 17 and Maven for the tests of engines, where apt may install them; without them those are skipped
+	@command -v java mvn >/dev/null && java -version 2>&1 | grep -q '"1[7-9]\|"2[0-9]' || { $(AS_ROOT) apt-get -qq update && \
+		$(AS_ROOT) apt-get -qq install -y --no-install-recommends openjdk-17-jdk-headless maven >/dev/null; } || \
+		echo "Java 17 and Maven are not there and cannot be installed"
+
+# 340 MB that only the tests of engines need, so `setup` goes without: it is put on top, and again whenever `setup` tidied up.
+spark: setup .venv/.spark ## PySpark, as AWS Glue 5.1 has it, on top of the environment
+
+.venv/.spark: infra/tools/spark.lock .venv/.done
+	$(UV) pip install --quiet --python .venv --require-hashes --requirement $<
+	touch $@
+
 demo: setup ## the whole pipeline on generated logs, in ./demo-lake
 	$(BIN)/accesslake demo
 
 test: setup tools browser lint ## every suite but the benchmarks
-	ACCESSLAKE_ARTEFACTS=artefacts $(BIN)/pytest --ignore=tests/engines -n 2 --dist loadgroup --cov --cov-report=
+	ACCESSLAKE_ARTEFACTS=artefacts $(BIN)/pytest --ignore=tests/engines --ignore=tests/spark -n 2 --dist loadgroup --cov --cov-report=
 	$(BIN)/coverage report --include="etl/parse/*,etl/schema.py" --fail-under=100 --show-missing --skip-covered
 
-test-engines: setup ## the tables and views on a Trino server (Java 17 and Maven; 270 MB once, in ~/.cache/accesslake)
-	$(BIN)/pytest tests/engines
+test-engines: spark java ## Trino on the tables and views, Spark on compaction (270 MB of Trino once, in ~/.cache/accesslake)
+	$(BIN)/pytest tests/engines tests/spark
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .
@@ -80,12 +92,12 @@ deploy: setup .tools/sam/.done ## package, then make or update the stack: LOG_BU
 		--parameter-overrides LogBucketName=$(LOG_BUCKET) LakeBucketName=$(LAKE_BUCKET) Architecture=$(ARCHITECTURE) $(PARAMETERS)
 
 lock: ## resolve the dependencies anew
-	$(UV) pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes \
+	$(UV) pip compile pyproject.toml --extra pandas --extra report --group dev --universal --python-version 3.11 --generate-hashes \
 		--quiet --upgrade --output-file requirements.lock
-	for tool in $(TOOLS); do $(UV) pip compile infra/tools/$$tool.in --universal --python-version 3.11 --generate-hashes \
+	for tool in $(TOOLS) spark; do $(UV) pip compile infra/tools/$$tool.in --universal --python-version 3.11 --generate-hashes \
 		--quiet --upgrade --output-file infra/tools/$$tool.lock; done
 	sed -i "1,2c # Made by \`make lock\` with uv: every dependency for every supported Python, by hash." requirements.lock \
-		$(TOOLS:%=infra/tools/%.lock)
+		$(TOOLS:%=infra/tools/%.lock) infra/tools/spark.lock
 
 clean: ## remove the environments and the demo
 	rm -rf .venv .uv .tools demo-lake demo-lake-logs demo-lake.html artefacts build dist

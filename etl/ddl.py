@@ -58,7 +58,7 @@ def create_table(table: Table, *, database: str, location: str, first_day: str) 
 def access_logs_sql(*, database: str, batch: str, raw_since: str) -> str:
     """The SELECT of the view `access_logs`: committed batches, and the raw days since `raw_since`, each row in one arm."""
     names = ", ".join(field.name for field in RAW_TABLE_FIELDS)
-    raw = ", ".join(f"{_LEFT_OUT[name]} AS {name}" if name in _LEFT_OUT else name for name in names.split(", "))
+    raw = ", ".join(f"{LEFT_OUT[name]} AS {name}" if name in LEFT_OUT else name for name in names.split(", "))
     day = "date_format(request_time, '%Y-%m-%d')"
     return (
         f"SELECT {names}, event_date, batch_id\n"
@@ -148,10 +148,11 @@ def _decoded_key(key: str, operation: str, raw_line: str) -> str:
     )
 
 
-_LEFT_OUT: Final = {
+LEFT_OUT: Final = {
     "object_key": f"coalesce(object_key, {_decoded_key('key_name', 'operation', 'raw_line')})",
     "parse_status": "coalesce(parse_status, 'clean')",
 }
+"""Expressions of the raw table's columns for what a row left out on its way through Firehose, by the column they give."""
 
 
 _NUMBERS: Final = {"http_status", "bytes_sent_size", "object_size", "total_duration", "turn_around_duration"}

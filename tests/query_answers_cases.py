@@ -109,7 +109,7 @@ LATER_FIELDS = (
 def varied_rows(count: int, *, newest: Day, seed: int, name: str = "logs") -> list[Row]:
     """Rows that the parser could have given, over the year up to the newest day, and the days before and after it."""
     pick = random.Random(seed)
-    rows = []
+    rows: list[Row] = []
     for number in range(count):
         back = pick.choice(DAYS_BACK)
         day = dt.date.fromisoformat(newest) - dt.timedelta(days=back)

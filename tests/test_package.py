@@ -46,4 +46,4 @@ def test_nothing_else_is_in_it(installed: Path) -> None:
     names = {path.relative_to(installed).parts[0] for path in installed.rglob("*") if path.is_file()}
     assert {name for name in names if not name.endswith(".dist-info")} == {"etl"}
     suffixes = {path.suffix for path in (installed / "etl").rglob("*") if path.is_file()}
-    assert suffixes <= {".py", ".sql", ".txt", ".log", ".typed", ".html", ".css"}
+    assert suffixes <= {".py", ".sql", ".txt", ".log", ".typed", ".html", ".css", ".properties"}

@@ -10,6 +10,7 @@ import base64
 import datetime as dt
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,6 +61,10 @@ class World:
     with_others: bool = False
     query_state: str = "SUCCEEDED"
     query_shift: int = 0
+    unloads_to: str = ""
+    unloaded_int96: bool = True
+    unloaded_codec: str = "zstd"
+    loses: int = 0
     forbidden: str = ""
 
     def sleep(self, seconds: float) -> None:
@@ -153,12 +158,42 @@ class Athena:
     def start_query_execution(self, QueryString: str, QueryExecutionContext: Any, WorkGroup: str) -> Any:
         assert (QueryExecutionContext, WorkGroup) == ({"Database": "accesslake"}, "accesslake")
         self.sql = QueryString
+        self.statistics: dict[str, str] = {}
+        if unload := re.fullmatch(r"UNLOAD \((.*)\) TO '(.*)' WITH \((.*)\)", QueryString):
+            self._unload(*unload.groups())
         return {"QueryExecutionId": "q"}
+
+    def _unload(self, sql: str, folder: str, options: str) -> None:
+        assert options == "format='PARQUET', compression='ZSTD', partitioned_by=ARRAY['event_date']"
+        days = dict.fromkeys(re.findall(r"ingest_date=([0-9-]{10})/", sql))
+        assert f"ingest_date IN ({', '.join(map(repr, sorted(days)))})" in sql
+        inputs = re.search(r"\"\$path\" IN \(([^)]*)\)", sql)
+        assert inputs is not None
+        names = ["bucket_name", "request_time", "source_key", "line_no"]
+        tables = [
+            pq.read_table(pa.BufferReader(self.world.objects["lake", key][0]), columns=names)
+            for key in re.findall(r"'s3://lake/([^']*)'", inputs[1])
+        ]
+        table = pa.concat_tables([each.cast(smoke_table("x").select(names).schema) for each in tables])
+        file = io.BytesIO()
+        table = table.slice(self.world.loses)
+        pq.write_table(
+            table,
+            file,
+            use_deprecated_int96_timestamps=self.world.unloaded_int96,
+            compression=self.world.unloaded_codec,
+        )
+        address = f"{self.world.unloads_to or folder}event_date=2024-05-02/2026_x"
+        self.world.put("lake", address.removeprefix("s3://lake/"), file.getvalue())
+        self.world.put("lake", "l/athena-results/q-manifest.csv", f"{address}\n".encode())
+        self.world.put("lake", "l/athena-results/q.metadata", b"")
+        self.statistics = {"DataManifestLocation": "s3://lake/l/athena-results/q-manifest.csv"}
 
     def get_query_execution(self, QueryExecutionId: str) -> Any:
         self.polls += 1
         state = self.world.query_state if self.polls > 2 else "RUNNING"
-        return {"QueryExecution": {"Status": {"State": state, "StateChangeReason": "it broke\nbadly"}}}
+        status = {"State": state, "StateChangeReason": "it broke\nbadly"}
+        return {"QueryExecution": {"Status": status, "Statistics": self.statistics}}
 
     def get_query_results(self, QueryExecutionId: str) -> Any:
         rows = []
@@ -201,6 +236,9 @@ WELL = {
     "INT96 beside INT64": "as expected",
     "row groups of Firehose": "as expected",
     "a new column's way to Firehose": "left out",
+    "place of UNLOAD's files": "as expected",
+    "rows of UNLOAD": "as expected",
+    "Parquet of UNLOAD": "as expected",
     "size of log objects": "left out",
 }
 
@@ -254,6 +292,37 @@ def test_a_query_that_fails_or_never_ends(state: str, said: str) -> None:
     assert done.left == ()
 
 
+def test_what_unload_writes_is_told() -> None:
+    done = run(World())
+    assert found(done, "Parquet of UNLOAD").startswith("times are INT96, statistics False; ZSTD; parquet-cpp")
+    assert found(done, "rows of UNLOAD") == "8 of 8"
+    assert "1 listed, 1 in the folder" in found(done, "place of UNLOAD's files")
+    assert "s3://lake/l/athena-results/q-manifest.csv" in found(done, "place of UNLOAD's files")
+    done = run(World(unloaded_int96=False))
+    assert done.ok
+    assert "INT64" in found(done, "Parquet of UNLOAD")
+
+
+@pytest.mark.parametrize(
+    ("world", "name"),
+    [
+        (World(unloaded_codec="gzip"), "Parquet of UNLOAD"),
+        (World(loses=1), "rows of UNLOAD"),
+        (World(unloads_to="s3://lake/l/athena-results/q/"), "place of UNLOAD's files"),
+    ],
+)
+def test_an_unload_that_does_otherwise_is_found_out(world: World, name: str) -> None:
+    done = run(world)
+    assert [each for each, outcome in outcomes(done).items() if outcome == "unexpected"] == [name]
+
+
+def test_an_unload_that_fails_leaves_nothing() -> None:
+    world = World(query_state="FAILED")
+    done = run(world, StreamName="")
+    assert outcomes(done)["UNLOAD"] == "failed"
+    assert not [key for _, key in world.objects if "athena-results" not in key]
+
+
 def test_what_never_arrives_is_undecided_and_waited_for_no_longer_than_it_may_take() -> None:
     world = World(delivers=False)
     done = run(world)
@@ -274,7 +343,7 @@ def test_a_stream_that_refuses() -> None:
     done = run(World(takes=False))
     assert outcomes(done)["delivery"] == "failed"
     assert "ServiceUnavailableException" in found(done, "delivery")
-    assert len(done.findings) == 3
+    assert len(done.findings) == 6
 
 
 def test_files_that_hold_others_rows_are_not_deleted() -> None:
@@ -311,7 +380,9 @@ def test_without_firehose_there_is_little_to_settle() -> None:
     done = run(world, StreamName="")
     assert outcomes(done)["delivery"] == "left out"
     assert done.ok
-    assert world.slept == 0
+    assert found(done, "rows of UNLOAD") == "1 of 1", "of the row that we write ourselves"
+    assert world.slept < 60
+    assert world.objects == {}
 
 
 @pytest.mark.parametrize("what", ["list", "put", "delete"])

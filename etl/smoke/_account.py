@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -79,6 +79,16 @@ class Account:
                 if item["LastModified"].timestamp() > since - 60:
                     yield item["Key"]
 
+    def delete(self, keys: Iterable[str]) -> Iterator[str]:
+        """Delete objects of the lake's bucket; a text for each that could not be."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        for key in keys:
+            try:
+                self.s3.delete_object(Bucket=self.lake_bucket, Key=key)
+            except (ClientError, BotoCoreError) as error:
+                yield f"s3://{self.lake_bucket}/{key}: {first_line(error)}"
+
     def read(self, key: str) -> bytes:
         """An object of the lake's bucket."""
         data: bytes = self.s3.get_object(Bucket=self.lake_bucket, Key=key)["Body"].read()
@@ -90,22 +100,28 @@ class Account:
 
     def select(self, sql: str, *, seconds: float) -> list[list[str | None]]:
         """Rows of a query in the stack's workgroup, without their header. Raises `LakeUnusable` if it does not succeed."""
+        started = self.execute(sql, seconds=seconds)["QueryExecutionId"]
+        rows = self.athena.get_query_results(QueryExecutionId=started)["ResultSet"]["Rows"]
+        return [[cell.get("VarCharValue") for cell in row["Data"]] for row in rows[1:]]
+
+    def execute(self, sql: str, *, seconds: float) -> Mapping[str, Any]:
+        """A statement in the stack's workgroup, as `GetQueryExecution` tells of it. Raises `LakeUnusable` unless it succeeds."""
         started = self.athena.start_query_execution(
             QueryString=sql,
             QueryExecutionContext={"Database": self.outputs["DatabaseName"]},
             WorkGroup=self.outputs["WorkgroupName"],
         )["QueryExecutionId"]
 
-        def ended() -> Any | None:
-            status = self.athena.get_query_execution(QueryExecutionId=started)["QueryExecution"]["Status"]
-            return None if status["State"] in ("QUEUED", "RUNNING") else status
+        def ended() -> Mapping[str, Any] | None:
+            found = self.athena.get_query_execution(QueryExecutionId=started)["QueryExecution"]
+            return None if found["Status"]["State"] in ("QUEUED", "RUNNING") else {"QueryExecutionId": started, **found}
 
-        status = self.wait_for(ended, seconds=seconds)
-        if status is None or status["State"] != "SUCCEEDED":
-            reason = "took too long" if status is None else status.get("StateChangeReason", status["State"])
+        execution = self.wait_for(ended, seconds=seconds)
+        if execution is None or execution["Status"]["State"] != "SUCCEEDED":
+            status = {} if execution is None else execution["Status"]
+            reason = status.get("StateChangeReason", status["State"]) if status else "took too long"
             raise LakeUnusable("Athena", first_line(Exception(reason)))
-        rows = self.athena.get_query_results(QueryExecutionId=started)["ResultSet"]["Rows"]
-        return [[cell.get("VarCharValue") for cell in row["Data"]] for row in rows[1:]]
+        return execution
 
 
 def open_account(stack: str) -> Account:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import statistics
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
@@ -15,9 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from etl.errors import AccessLakeError, first_line
 from etl.lake import raw_key
-from etl.parse import Parsed
-from etl.schema import QUARANTINE_SCHEMA, RAW_TABLE
-from etl.sinks import write_parquet
+from etl.schema import RAW_TABLE
 from etl.smoke._account import Account, open_account
 from etl.smoke._delivery import (
     TIME,
@@ -27,12 +23,11 @@ from etl.smoke._delivery import (
     parquet_findings,
     row_group_finding,
     send_and_wait,
-    smoke_table,
 )
 from etl.smoke._finding import WELL, Finding, judged
+from etl.smoke._own_file import OURS, own_file
+from etl.smoke._unload import unload_findings
 
-_OURS: Final = 29
-"""Line number of the row that we write ourselves, with an INT64 time."""
 _QUERY_SECONDS: Final = 120.0
 _LOG_OBJECTS: Final = 20_000
 _TROUBLE: Final = (
@@ -100,6 +95,8 @@ def run_smoke(account: Account) -> Smoke:
     findings.append(
         Finding("a new column's way to Firehose", "left out", "it would change the stack's table; see docs/deploy.md")
     )
+    ours_alone = sorted(delivery.only_ours & delivery.files.keys()) if delivery else []
+    check("UNLOAD", lambda: unload_findings(account, ours_alone, left))
     check("size of log objects", lambda: _log_sizes(account))
     if delivery is not None:
         left += _clean_up(account, delivery)
@@ -114,7 +111,7 @@ def _query_both(account: Account, delivery: Delivery, left: list[str]) -> Iterat
         return
     days = account.days(delivery.since)
     key = f"{account.lake_prefix}{raw_key(f'smoke-{account.run}', days[-1])}"
-    account.s3.put_object(Bucket=account.lake_bucket, Key=key, Body=_own_file(account.source_key))
+    account.s3.put_object(Bucket=account.lake_bucket, Key=key, Body=own_file(account.source_key))
     try:
         rows = account.select(
             f"SELECT line_no, date_format(request_time, '%Y-%m-%d %H:%i:%s') FROM {RAW_TABLE.name}"
@@ -122,24 +119,15 @@ def _query_both(account: Account, delivery: Delivery, left: list[str]) -> Iterat
             seconds=_QUERY_SECONDS,
         )
     finally:
-        left += _deleted(account, [key])
+        left += account.delete([key])
     wrong = [number for number, time in rows if time != TIME]
     numbers = {number for number, _ in rows}
-    wanted = {str(number) for number in (*delivery.rows, _OURS)}
+    wanted = {str(number) for number in (*delivery.rows, OURS)}
     yield judged(
         name,
         wanted <= numbers and not wrong,
         f"{len(numbers & wanted)} of {len(wanted)} rows, {len(wrong)} with another time",
     )
-
-
-def _own_file(source_key: str) -> bytes:
-    """A raw object of one row, as the direct sink writes it."""
-    parsed = Parsed(smoke_table(source_key).slice(_OURS - 1, 1), QUARANTINE_SCHEMA.empty_table())
-    with tempfile.TemporaryDirectory(prefix="accesslake-") as folder:
-        file = Path(folder, "rows")
-        write_parquet([parsed], rows_file=file, quarantine_file=Path(folder, "quarantine"))
-        return file.read_bytes()
 
 
 def _log_sizes(account: Account) -> Iterator[Finding]:
@@ -163,19 +151,10 @@ def _log_sizes(account: Account) -> Iterator[Finding]:
 
 def _clean_up(account: Account, delivery: Delivery) -> Iterator[str]:
     """Delete objects that hold nothing but ours. Compaction takes no raw object before its day is sealed, a day later."""
-    yield from _deleted(account, sorted(delivery.only_ours))
+    yield from account.delete(sorted(delivery.only_ours))
     yield from (f"rows or records of ours beside others' in {key}" for key in sorted(delivery.shared))
     if not delivery.complete:
         yield _rows_left(account)
-
-
-def _deleted(account: Account, keys: list[str]) -> Iterator[str]:
-    """Delete objects; those that could not be."""
-    for key in keys:
-        try:
-            account.s3.delete_object(Bucket=account.lake_bucket, Key=key)
-        except (ClientError, BotoCoreError) as error:
-            yield f"s3://{account.lake_bucket}/{key}: {first_line(error)}"
 
 
 def _rows_left(account: Account) -> str:

@@ -1,0 +1,5 @@
+"""Compaction's rewriting step on Apache Spark: for days that outgrow one machine, and for the back-fill of archives."""
+
+from etl.spark._engine import rewrite_on_spark
+
+__all__ = ["rewrite_on_spark"]
