@@ -7,11 +7,14 @@ same half minute can be compared, two medians taken minutes apart cannot.
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from random import Random
 
 
@@ -60,22 +63,49 @@ class Rounds:
 def run_rounds(methods: dict[str, Callable[[], object]], *, rounds: int, seed: int) -> Rounds:
     """Run every method twice a round, and time the second run: caches and memory are then as in a process that goes on.
 
-    What a run returns is dropped, and garbage collected, before the next.
+    Each method has a process of its own for all rounds, as where it is used: what one leaves of the heap and of its libraries'
+    threads is nothing of the next one's. Only one runs at a time. What a run returns is dropped, and garbage collected, before
+    the next.
     """
     took: dict[str, list[Took]] = {name: [] for name in methods}
     rng = Random(seed)
-    for number in range(1, rounds + 1):
-        order = list(methods)
-        rng.shuffle(order)
-        for name in order:
-            methods[name]()
-            gc.collect()
-            wall, cpu = time.perf_counter(), time.process_time()
-            result = methods[name]()
-            took[name].append(Took(time.perf_counter() - wall, time.process_time() - cpu))
-            del result
-        print(f"round {number} of {rounds}", file=sys.stderr)
+    with ExitStack() as stack:
+        processes = {name: stack.enter_context(_started(method)) for name, method in methods.items()}
+        for number in range(1, rounds + 1):
+            order = list(methods)
+            rng.shuffle(order)
+            for name in order:
+                processes[name].send(None)
+                took[name].append(processes[name].recv())
+            print(f"round {number} of {rounds}", file=sys.stderr)
     return Rounds(took)
+
+
+@contextmanager
+def _started(method: Callable[[], object]) -> Iterator[Connection]:
+    """A process that runs the method whenever it is asked, and answers what that took."""
+    context = multiprocessing.get_context("fork")  # the lines are there already, and nothing has run yet
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_run_when_asked, args=(method, theirs), daemon=True)
+    process.start()
+    theirs.close()  # so that a process that died is noticed
+    try:
+        yield ours
+    finally:
+        ours.close()
+        process.terminate()
+        process.join()
+
+
+def _run_when_asked(method: Callable[[], object], asked: Connection) -> None:
+    while True:
+        asked.recv()
+        method()
+        gc.collect()
+        wall, cpu = time.perf_counter(), time.process_time()
+        result = method()
+        asked.send(Took(time.perf_counter() - wall, time.process_time() - cpu))
+        del result
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

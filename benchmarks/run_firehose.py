@@ -214,11 +214,17 @@ def main() -> None:
         flush=True,
     )
 
+    dated = name_each(objects, DATED_NAME)
+    runs: dict[str, Callable[[], object]] = {
+        "recipe, to JSON lines": partial(read_each, recipe.to_json_lines, objects),
+        "accesslake, to packed records": partial(count_records, dated, batch=options.batch),
+    }
+    measured = run_rounds(runs, rounds=options.rounds, seed=options.seed)
+
     print("### What Firehose bills\n")
     ours = [text.encode() for data in objects for text in _documents(data)]
     theirs = [document for data in objects for document in recipe.to_json_lines(data).splitlines(keepends=True)]
     generated = generate_objects(lines=options.lines, lines_per_object=options.lines_per_object, seed=options.seed)
-    dated = name_each(objects, DATED_NAME)
     bills = {
         "accesslake, packed; the generator's names": bill_packed(generated, batch=options.batch),
         "accesslake, packed; S3's plain names": bill_packed(name_each(objects, PLAIN_NAME), batch=options.batch),
@@ -229,11 +235,6 @@ def main() -> None:
     print(bills_table(sample, bills), flush=True)
 
     print("### Lines to records\n")
-    runs: dict[str, Callable[[], object]] = {
-        "recipe, to JSON lines": partial(read_each, recipe.to_json_lines, objects),
-        "accesslake, to packed records": partial(count_records, dated, batch=options.batch),
-    }
-    measured = run_rounds(runs, rounds=options.rounds, seed=options.seed)
     baseline = next(iter(runs))
     rows = [
         [

@@ -113,8 +113,6 @@ def main() -> None:
         f" one thread; {options.rounds} interleaved rounds.\n",
         flush=True,
     )
-    exact = judge_exactness(sample, fields, objects)
-
     to_rows: dict[str, Read] = {RECIPE: recipe.to_dicts, **fields, ALL_COLUMNS: parse_all}
     writers = {name: read for name, read in fields.items() if name not in _NOT_TO_PARQUET}
     writers = {RECIPE_TABLE: recipe.to_table, **writers, ALL_COLUMNS: parse_all}
@@ -124,6 +122,7 @@ def main() -> None:
         name: partial(read_each, read, objects) for name, read in (to_rows | to_files).items()
     }
     measured = run_rounds(runs, rounds=options.rounds, seed=options.seed)
+    exact = judge_exactness(sample, fields, objects)
 
     print("### Lines to the 27 typed columns\n")
     print(build_table(measured, sample, {name: name for name in to_rows}, RECIPE, exact))
