@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import sqlglot
+from packaging.markers import Marker
 from sqlglot import exp
 
 from etl.catalog import table_input
@@ -26,6 +27,12 @@ from etl.query._syntax import parse_select
 from etl.schema import FINDINGS_TABLE, JSON_KEYS, QUARANTINE_TABLE, RAW_TABLE, Table
 
 TEMPLATE: Final = Path(__file__).parent / "template.yaml"
+LOCK: Final = Path(__file__).parents[1] / "requirements.lock"
+SPARK_PACKAGES: Final = (
+    *("boto3", "botocore", "duckdb", "jmespath", "numpy", "pyarrow", "python-dateutil", "s3transfer", "six", "urllib3"),
+)
+"""What the Spark job imports beside what is Spark's, with all that this needs: pip has nothing left to choose."""
+SPARK_PYTHON: Final = "3.11"
 INSIGHTS: Final = Path(__file__).parents[1] / "queries" / "logs-insights"
 """Queries over the detector's log, each a file with its question in a comment."""
 TABLES: Final[Mapping[str, Table]] = {
@@ -159,6 +166,27 @@ def _insights() -> Iterator[str]:
         yield from (f"      {line}" for line in path.read_text(encoding="utf-8").splitlines())
 
 
+def spark_modules(lock: str) -> str:
+    """The packages of the Spark job as Glue takes them, `name==version,...`, as locked for its Python."""
+    pins = []
+    for name in SPARK_PACKAGES:
+        found = re.findall(rf"^{name}==(\S+)(?: ; (.+?))? \\$", lock, re.MULTILINE)
+        versions = [version for version, marker in found if not marker or _is_of_spark(marker)]
+        if len(versions) != 1:
+            raise ValueError(f"the lock has {name} {len(versions)} times for Python {SPARK_PYTHON}")
+        pins.append(f"{name}=={versions[0]}")
+    return ",".join(pins)
+
+
+def _is_of_spark(marker: str) -> bool:
+    found = Marker(marker).evaluate({"python_version": SPARK_PYTHON, "python_full_version": f"{SPARK_PYTHON}.0"})
+    return bool(found)
+
+
+def _spark() -> Iterator[str]:
+    yield f"--additional-python-modules: {spark_modules(LOCK.read_text(encoding='utf-8'))}"
+
+
 def _version() -> Iterator[str]:
     made = "\n".join(ddl(location="s3://lake", database="accesslake"))
     yield f"Version: {_text(hashlib.sha256(made.encode()).hexdigest()[:16])}"
@@ -182,6 +210,7 @@ _BLOCKS: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "insights": _insights,
     "keys": _keys,
     "queries": _queries,
+    "spark": _spark,
     "tables": _tables,
     "version": _version,
 }

@@ -1,4 +1,4 @@
-"""Which files of `etl` a Lambda handler can reach, found in their imports, so that nothing else is deployed with it."""
+"""Which files of `etl` a handler or a job can reach, found in their imports, so that nothing else is deployed with it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,17 @@ def handler_modules(
     `without` are modules that what they import names and no handler comes to: they stay out, with all that only they import.
     Raises `ValueError` if one of them imports a package that is not there when it runs on Lambda, or is not there itself.
     """
+    return reachable_modules(
+        root, [f"etl.lambdas.{handler}" for handler in handlers], provided=provided, without=without
+    )
+
+
+def reachable_modules(
+    root: Path, modules: Collection[str], *, provided: Collection[str], without: Collection[str] = ()
+) -> list[Path]:
+    """The same for any modules."""
     found: dict[str, Path] = {}
-    waiting = [f"etl.lambdas.{handler}" for handler in handlers]
+    waiting = list(modules)
     if missing := [module for module in waiting if _file(root, module) is None]:
         raise ValueError(f"there is no {', '.join(missing)}")
     while waiting:
@@ -38,7 +47,7 @@ def handler_modules(
             if package == "etl":
                 waiting.append(imported)
             elif package not in provided and package not in sys.stdlib_module_names:
-                raise ValueError(f"{module} imports {package}, which is neither in the runtime nor in a layer")
+                raise ValueError(f"{module} imports {package}, which is not there when it runs")
     return sorted(found.values())
 
 

@@ -1,4 +1,5 @@
-"""Build what the template deploys: layers for each processor, the functions' code, and a template that points at them.
+"""Build what the template deploys: layers for each processor, the functions' code, the script of the Spark job, and a template
+that points at them.
 
 Wheels are taken as they are published, for the function's Python and processor and not for the machine that packages, in the
 versions and with the hashes of `requirements.lock`. The same input gives the same bytes, so that a deployment without a change
@@ -8,6 +9,7 @@ changes nothing. Run by `make package`.
 from __future__ import annotations
 
 import argparse
+import base64
 import platform
 import re
 import shutil
@@ -18,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from infra.handler_modules import PROVIDED, handler_modules
+from infra.handler_modules import PROVIDED, handler_modules, reachable_modules
 
 ROOT: Final = Path(__file__).parents[1]
 ARCHITECTURES: Final = {"arm64": "aarch64", "x86_64": "x86_64"}
@@ -30,6 +32,8 @@ DUCKDB_PACKAGES: Final = ("duckdb",)
 """In a second layer, of the compactor alone: it is a third of the size, which the others would load for nothing."""
 PARSER_HANDLERS: Final = ("create_catalog", "detect", "parse_logs")
 COMPACTOR_HANDLERS: Final = ("compact",)
+SPARK_MODULES: Final = ("etl.jobs",)
+SPARK_PROVIDED: Final = PROVIDED.union(DUCKDB_PACKAGES, ("py4j", "pyspark"))
 MAX_BYTES: Final = 250 << 20
 """A function and its layers, unzipped (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html)."""
 
@@ -56,6 +60,8 @@ _TRIMMED: Final = (
     *("**/*.pxd", "**/*.pxi", "**/*.pyi", "**/*.pyx"),
 )
 """What is for compilers, tests, Arrow Flight and other interfaces. Substrait stays: `pyarrow.lib` is linked with it."""
+
+_NO_ARCHIVE: Final = '\nARCHIVE = ""\n'
 
 # Arrow's own buffers, not Python files: a thread that still holds one of those when the interpreter ends aborts it
 # (https://github.com/apache/arrow/issues/34314), which says nothing of the layer.
@@ -131,6 +137,22 @@ def build_compactor(folder: Path) -> None:
     _copy(handler_modules(ROOT, COMPACTOR_HANDLERS, provided=PROVIDED.union(DUCKDB_PACKAGES)), folder)
 
 
+def build_spark_job(folder: Path, script: Path) -> None:
+    """Copy the modules that the job can reach, and write its script with them in it.
+
+    SAM uploads the script of a job, and no file that its arguments name.
+    """
+    _copy(reachable_modules(ROOT, SPARK_MODULES, provided=SPARK_PROVIDED), folder)
+    archive = folder.with_suffix(".zip")
+    write_zip(folder, archive)
+    text = (ROOT / "infra" / "spark_job.py").read_text(encoding="utf-8")
+    encoded = base64.encodebytes(archive.read_bytes()).decode()
+    if text.count(_NO_ARCHIVE) != 1:
+        raise ValueError("the script has no place for the code")
+    script.write_text(text.replace(_NO_ARCHIVE, f'\nARCHIVE = """\n{encoded}"""\n'), encoding="utf-8")
+    archive.unlink()
+
+
 def _copy(files: Sequence[Path], folder: Path) -> None:
     _renew(folder)
     for file in files:
@@ -155,6 +177,7 @@ def packaged_template(text: str, architecture: str) -> str:
     replacements = (
         ("CodeUri: ../build/parser.zip", "CodeUri: parser.zip"),
         ("CodeUri: ../build/compactor.zip", "CodeUri: compactor.zip"),
+        ("ScriptLocation: ../build/spark_job.py", "ScriptLocation: spark_job.py"),
         ("ContentUri: ../build/layer-arm64.zip", f"ContentUri: layer-{architecture}.zip"),
         ("ContentUri: ../build/duckdb-arm64.zip", f"ContentUri: duckdb-{architecture}.zip"),
         (
@@ -201,6 +224,7 @@ def package(output: Path, *, architectures: Sequence[str], python_version: str, 
     for name, build in ("parser", build_parser), ("compactor", build_compactor):
         build(output / name)
         write_zip(output / name, output / f"{name}.zip")
+    build_spark_job(output / "spark_job", output / "spark_job.py")
     template = (ROOT / "infra" / "template.yaml").read_text(encoding="utf-8")
     for architecture in architectures:
         layers = []

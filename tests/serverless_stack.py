@@ -69,6 +69,7 @@ def deployable_template() -> dict[str, Any]:
     text = json.dumps(read_template())
     text = re.sub(r'"\.\./build/(parser|compactor)[^"/]*\.zip"', f'"s3://{ARTIFACTS}/code.zip"', text)
     text = re.sub(r'"\.\./build/(layer|duckdb)[^"/]*\.zip"', f'"s3://{ARTIFACTS}/layer.zip"', text)
+    text = text.replace("../build/spark_job.py", f"s3://{ARTIFACTS}/spark_job.py")
     assert "../build" not in text
     template: dict[str, Any] = json.loads(text)
     # On Lambda nobody else has this folder; here it would be the machine's.

@@ -27,8 +27,10 @@ CONFUSED_DEPUTY = {
     "scheduler.amazonaws.com": {"StringEquals": {"aws:SourceAccount": "111122223333"}},
 }
 """Services that act for other accounts too, and what they must say of this one."""
-ANY_RESOURCE: frozenset[str] = frozenset()
-"""Statements that may name any resource: none has to."""
+OF_THEIR_ACCOUNT = ("lambda.amazonaws.com", "glue.amazonaws.com")
+"""Whoever has these use a role must be allowed to pass it, and a role is passed within its account only."""
+ANY_RESOURCE = {"RewriterRole/SendMetrics": {"StringEquals": {"cloudwatch:namespace": "Glue"}}}
+"""Statements that may name any resource, and what bounds them instead: metrics have no names in IAM."""
 EXPIRING = ("athena-results/", "errors/")
 WRITABLE = {
     "ParserRole": {"raw/*", "quarantine/*"},
@@ -36,8 +38,9 @@ WRITABLE = {
     "CreateCatalogRole": {"meta/lake.json"},
     "CompactorRole": {"staging/*", "compacted/*", "meta/plan/*", "meta/winner/*", "meta/commit/*"},
     "DetectorRole": {"findings/*"},
+    "RewriterRole": {"staging/*", "compacted/*", "quarantine/*", "meta/plan/*", "meta/winner/*", "meta/commit/*"},
 }
-DELETABLE = {"CompactorRole": {"raw/*", "staging/*"}}
+DELETABLE = {"CompactorRole": {"raw/*", "staging/*"}, "RewriterRole": {"raw/*", "staging/*"}}
 """What each role may write and remove in the lake, and nothing else anywhere."""
 
 
@@ -47,7 +50,10 @@ def roles_name_what_they_may(deployment: Deployment) -> Iterator[str]:
             yield f"{name}: policies of others"
     for name, statement in role_statements(deployment):
         place = f"{name}/{statement.get('Sid')}"
-        if "Resource" not in statement or ("*" in as_list(statement["Resource"]) and place not in ANY_RESOURCE):
+        if "Resource" not in statement or (
+            "*" in as_list(statement["Resource"])
+            and (place not in ANY_RESOURCE or statement.get("Condition") != ANY_RESOURCE[place])
+        ):
             yield f"{place}: any resource"
         if any("*" in action for action in as_list(statement.get("Action", "*"))):
             yield f"{place}: {statement.get('Action')}"
@@ -59,7 +65,7 @@ def roles_name_what_they_may(deployment: Deployment) -> Iterator[str]:
 
 
 def roles_write_only_where_they_must(deployment: Deployment) -> Iterator[str]:
-    """Only the compactor deletes and writes compacted/, nobody removes a compacted file, and nobody writes the log bucket."""
+    """Only who compacts deletes and writes compacted/, nobody removes a compacted file, and nobody writes the log bucket."""
     bucket = f"arn:aws:s3:::{deployment['LakeBucketName']}/{deployment['LakePrefix']}"
     for name, statement in role_statements(deployment):
         actions = as_list(statement["Action"])
@@ -73,28 +79,33 @@ def roles_write_only_where_they_must(deployment: Deployment) -> Iterator[str]:
 
 
 def the_state_moves_in_two_tables(deployment: Deployment) -> Iterator[str]:
-    """Compaction changes the view and the table it reads, and no other one; it makes none and drops none."""
-    if deployment["Compaction"] == "elsewhere":
-        return
+    """Who compacts changes the view and the table it reads, and no other one; it makes none and drops none."""
+    if deployment["Compaction"] != "elsewhere":
+        yield from _moves_the_state(deployment, "CompactorRole")
+    if deployment["SparkJob"] == "Yes":
+        yield from _moves_the_state(deployment, "RewriterRole")
+
+
+def _moves_the_state(deployment: Deployment, role: str) -> Iterator[str]:
     arn, database = "arn:aws:glue:eu-west-1:111122223333", deployment["DatabaseName"]
     tables = {f"{arn}:table/{database}/{name}" for name in (VIEW, COMPACTED_TABLE.name)}
     found = [
         (set(as_list(statement["Action"])), set(as_list(statement["Resource"])))
         for name, statement in role_statements(deployment)
-        if name == "CompactorRole" and any(action.startswith("glue:") for action in as_list(statement["Action"]))
+        if name == role and any(action.startswith("glue:") for action in as_list(statement["Action"]))
     ]
     if found != [({"glue:GetTable", "glue:UpdateTable"}, {f"{arn}:catalog", f"{arn}:database/{database}", *tables})]:
-        yield f"CompactorRole: {found}"
+        yield f"{role}: {found}"
     grants = {
         grant["Resource"]["Table"]["Name"]: grant["Permissions"]
         for name, grant in deployment.of_type("AWS::LakeFormation::PrincipalPermissions").items()
-        if grant["Principal"]["DataLakePrincipalIdentifier"] == "<CompactorRole.Arn>"
+        if grant["Principal"]["DataLakePrincipalIdentifier"] == f"<{role}.Arn>"
         and "Table" in grant["Resource"]
         and "Catalog" in as_list(deployment.resources[name].get("DependsOn", []))
     }
     granted = {VIEW: ["ALTER", "DESCRIBE"], COMPACTED_TABLE.name: ["ALTER", "DESCRIBE"]}
     if grants != (granted if deployment["UseLakeFormation"] == "Yes" else {}):
-        yield f"grants: {grants}"
+        yield f"{role}: grants {grants}"
 
 
 def the_detector_reads_new_files_alone(deployment: Deployment) -> Iterator[str]:
@@ -114,7 +125,7 @@ def services_are_who_they_say(deployment: Deployment) -> Iterator[str]:
     for name, role in deployment.of_type(ROLE).items():
         (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
         service = statement["Principal"].get("Service")
-        if service != "lambda.amazonaws.com" and CONFUSED_DEPUTY.get(service) != statement.get("Condition"):
+        if service not in OF_THEIR_ACCOUNT and CONFUSED_DEPUTY.get(service) != statement.get("Condition"):
             yield f"{name}: {service} {statement.get('Condition')}"
     for kind in (*POLICIES, "AWS::SNS::TopicPolicy"):
         for name, policy in deployment.of_type(kind).items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import template_access_rules as access
+import template_job_rules as job
 import template_lake_rules as lake
 import template_run_rules as run
 from template_values import Deployment
@@ -35,6 +36,11 @@ RULES: tuple[Rule, ...] = (
     run.alarms_name_metrics_that_exist,
     run.what_matters_is_alarmed,
     run.firehose_only_where_it_is_the_sink,
+    job.the_job_is_there_when_asked_for,
+    job.the_job_runs_our_script,
+    job.the_job_logs_where_it_may,
+    job.the_job_reads_what_it_rewrites,
+    job.failed_runs_are_told,
     access.roles_name_what_they_may,
     access.roles_write_only_where_they_must,
     access.the_state_moves_in_two_tables,

@@ -23,6 +23,7 @@ NO_VALUE = object()
 BUCKET, QUEUE, ROLE = "AWS::S3::Bucket", "AWS::SQS::Queue", "AWS::IAM::Role"
 FUNCTION, STREAM, LOG_GROUP = "AWS::Serverless::Function", "AWS::KinesisFirehose::DeliveryStream", "AWS::Logs::LogGroup"
 ALARM, GLUE_TABLE, WORKGROUP = "AWS::CloudWatch::Alarm", "AWS::Glue::Table", "AWS::Athena::WorkGroup"
+JOB, EVENT_RULE = "AWS::Glue::Job", "AWS::Events::Rule"
 SCHEDULE, INVOKES = "AWS::Scheduler::Schedule", "AWS::Lambda::EventInvokeConfig"
 
 Json = dict[str, Any]

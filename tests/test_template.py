@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import template_access_rules as access
+import template_job_rules as job
 import template_lake_rules as lake
 import template_run_rules as run
 from template_rules import RULES, Rule
@@ -34,12 +35,16 @@ CHOICES: dict[str, dict[str, str]] = {
         "AlarmEmail": "me@example.com",
         "RecipeDatabase": "older",
         "FirstDay": "2020-02-29",
+        "SparkJob": "Yes",
+        "ArchiveBucketName": "the-archive",
+        "CompactionGraceDays": "3",
     },
     "whole log bucket": {"LogPrefix": ""},
     "paused": {"Compaction": "paused", "UseLakeFormation": "Yes"},
     "undetected": {"Detection": "No", "KmsKeyArn": KEY},
     "known SigV2": {"AlarmOnSigV2": "No", "LakePrefix": "lake/", "CreateLake": "No"},
     "compacted elsewhere": {"Compaction": "elsewhere", "KmsKeyArn": KEY, "UseLakeFormation": "Yes"},
+    "compacted on Spark": {"Compaction": "elsewhere", "SparkJob": "Yes"},
 }
 COMMITTED = read_template()
 GONE = object()
@@ -79,6 +84,9 @@ DETECTOR_MAY = "DetectorRole/Properties/Policies/0/PolicyDocument/Statement"
 NEW_FILES = "Detector/Properties/Events/NewFiles/Properties"
 DETECTOR_LETS = "DetectionQueuePolicy/Properties/PolicyDocument/Statement"
 ANNOUNCED = "LakeBucket/Properties/NotificationConfiguration/Fn::If/1/QueueConfigurations/0"
+REWRITER = "Rewriter/Properties"
+REWRITER_MAY = "RewriterRole/Properties/Policies/0/PolicyDocument/Statement"
+FAILED = "RewriterFailed/Properties"
 NOTIFIED = "LogBucket/Properties/NotificationConfiguration/QueueConfigurations/0"
 
 BREAKS: tuple[tuple[Rule, str, Any], ...] = (
@@ -328,6 +336,57 @@ WITH_ALL: tuple[tuple[Rule, str, Any], ...] = (
     (access.new_files_reach_the_detector, f"{ANNOUNCED}/Filter/S3Key/Rules/0/Value", "raw/"),
     (access.a_key_is_used_everywhere, f"{STREAM}/EncryptionConfiguration", GONE),
     (access.a_key_is_used_everywhere, f"{PARSER_MAY}/6", GONE),
+    (job.the_job_is_there_when_asked_for, "Rewriter", GONE),
+    (job.the_job_is_there_when_asked_for, "RawTable/Type", "AWS::Glue::Trigger"),
+    (job.the_job_runs_our_script, f"{REWRITER}/GlueVersion", "4.0"),
+    (job.the_job_runs_our_script, f"{REWRITER}/Command/ScriptLocation", "../build/job.py"),
+    (job.the_job_runs_our_script, f"{REWRITER}/NumberOfWorkers", 10),
+    (job.the_job_runs_our_script, f"{REWRITER}/MaxRetries", 1),
+    (job.the_job_runs_our_script, f"{REWRITER}/ExecutionProperty", GONE),
+    (job.the_job_runs_our_script, f"{REWRITER}/Timeout", GONE),
+    (job.the_job_runs_our_script, f"{REWRITER}/DefaultArguments/--lake", "s3://the-lake/lakes/"),
+    (job.the_job_runs_our_script, f"{REWRITER}/DefaultArguments/--verb", "ingest"),
+    (job.the_job_runs_our_script, f"{REWRITER}/DefaultArguments/--grace-days", GONE),
+    (job.the_job_runs_our_script, f"{REWRITER}/DefaultArguments/--lake-region", GONE),
+    (job.the_job_runs_our_script, f"{REWRITER}/DefaultArguments/--additional-python-modules", "pyarrow"),
+    (job.the_job_logs_where_it_may, f"{REWRITER}/DefaultArguments/--custom-logGroup-prefix", GONE),
+    (job.the_job_logs_where_it_may, "RewriterErrorLogs/Properties/LogGroupName", "/aws-glue/jobs/error"),
+    (job.the_job_logs_where_it_may, "Rewriter/DependsOn", GONE),
+    (job.the_job_logs_where_it_may, f"{REWRITER_MAY}/0/Resource/1", GONE),
+    (job.the_job_reads_what_it_rewrites, f"{REWRITER_MAY}/2", GONE),
+    (job.the_job_reads_what_it_rewrites, f"{REWRITER_MAY}/2/Condition", GONE),
+    (job.the_job_reads_what_it_rewrites, f"{REWRITER_MAY}/3/Resource/1", GONE),
+    (job.the_job_reads_what_it_rewrites, f"{REWRITER_MAY}/4/Resource/0", "arn:aws:s3:::the-lake/*"),
+    (job.the_job_reads_what_it_rewrites, f"{REWRITER_MAY}/5/Resource/1", GONE),
+    (job.failed_runs_are_told, "RewriterFailed", GONE),
+    (job.failed_runs_are_told, f"{FAILED}/EventPattern/detail/state", ["FAILED"]),
+    (job.failed_runs_are_told, f"{FAILED}/EventPattern/detail/jobName", GONE),
+    (job.failed_runs_are_told, f"{FAILED}/Targets/0/Arn", {"Ref": "AlarmEmail"}),
+    (job.failed_runs_are_told, "AlarmsPolicy/Properties/PolicyDocument/Statement/1", GONE),
+    (run.logs_are_kept_and_end, "RewriterLogs/Properties/RetentionInDays", GONE),
+    (access.roles_name_what_they_may, f"{REWRITER_MAY}/1/Condition", GONE),
+    (access.roles_name_what_they_may, f"{REWRITER_MAY}/2/Resource", "*"),
+    (
+        access.roles_name_what_they_may,
+        "RewriterRole/Properties/ManagedPolicyArns",
+        ["arn:aws:iam::aws:policy/service-role/AWSGlueServiceRole"],
+    ),
+    (access.roles_write_only_where_they_must, f"{REWRITER_MAY}/6/Resource/2", "arn:aws:s3:::the-lake/lakes/one/raw/*"),
+    (access.roles_write_only_where_they_must, f"{REWRITER_MAY}/6/Resource/2", "arn:aws:s3:::the-logs/*"),
+    (
+        access.roles_write_only_where_they_must,
+        f"{REWRITER_MAY}/7/Resource/1",
+        "arn:aws:s3:::the-lake/lakes/one/compacted/*",
+    ),
+    (access.the_state_moves_in_two_tables, f"{REWRITER_MAY}/8/Action", ["glue:GetTable", "glue:DeleteTable"]),
+    (access.the_state_moves_in_two_tables, "RewriterGrantOnView", GONE),
+    (access.a_key_is_used_everywhere, "RewriterErrorLogs/Properties/KmsKeyId", GONE),
+    (access.a_key_is_used_everywhere, f"{REWRITER_MAY}/9", GONE),
+    (
+        access.services_are_who_they_say,
+        "AlarmsPolicy/Properties/PolicyDocument/Statement/1/Fn::If/1/Condition",
+        GONE,
+    ),
     (access.buckets_are_closed, "LakeBucket/Properties/BucketEncryption/ServerSideEncryptionConfiguration", []),
     (access.logs_can_be_delivered, f"{LOG_POLICY}/0/Condition/ArnLike/aws:SourceArn", ["arn:aws:s3:::one,two-*"]),
     (access.rows_never_expire, f"{LIFECYCLE}/0/Prefix", "lake/staging/"),
@@ -397,6 +456,12 @@ def test_a_broken_template_that_pauses_compaction_breaks_the_rule(rule: Rule, pa
 @pytest.mark.parametrize(("rule", "path", "value"), UNDETECTED, ids=name_of)
 def test_a_broken_template_without_detection_breaks_the_rule(rule: Rule, path: str, value: Any) -> None:
     assert list(rule(deployed(broken(path, value), Detection="No")))
+
+
+def test_a_job_that_nobody_asked_for_is_noticed() -> None:
+    template = broken("../Conditions/HasSparkJob", {"Fn::Equals": ["", ""]})
+    assert list(job.the_job_is_there_when_asked_for(deployed(template)))
+    assert list(job.failed_runs_are_told(deployed(template)))
 
 
 def test_an_alarm_that_cannot_be_switched_off_is_noticed() -> None:
