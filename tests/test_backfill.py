@@ -39,7 +39,7 @@ from etl.errors import LakeUnusable, RowsNotConserved, SourceNotFound
 from etl.ingest import _ingest, ingest
 from etl.lake import Lake, Plan, PlannedLog, Winner, create_lake, raw_name, read_commit, read_winner
 from etl.lake import open_lake as open_file_lake
-from etl.lambdas.compact import waiting_sizes
+from etl.lambdas.compact import look_ahead
 from etl.query import query
 from etl.sinks import ParquetSink
 from etl.sources import find_logs, version_of
@@ -412,7 +412,7 @@ def test_a_source_that_is_not_there_is_named(logs: Path, lake: Path) -> None:
 def test_the_scheduled_function_sees_how_large_a_pending_back_fill_is(logs: Path, lake: Path) -> None:
     create_lake(str(lake))
     plan = planned(lake, logs)
-    waiting = waiting_sizes(open_file_lake(str(lake)), now=DAY_1, seal_delay=dt.timedelta(0))
+    waiting, _ = look_ahead(open_file_lake(str(lake)), now=DAY_1, seal_delay=dt.timedelta(0))
     assert waiting == [log.size for log in plan.logs]
     assert sum(waiting) == sum(map(len, LOGS.values()))
 

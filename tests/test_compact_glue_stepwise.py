@@ -246,14 +246,14 @@ def _json(record: Any) -> bytes:
     return bytes(taken.data)
 
 
-def hide_until_now(objects: Any, *, raw_since: str, now: dt.datetime, seal_delay: dt.timedelta) -> Eligible:
+def hide_until_now(objects: Any, *, now: dt.datetime, **given: Any) -> Eligible:
     """A boundary by the clock, of days that are not rewritten."""
-    chosen = choose_objects(objects, raw_since=raw_since, now=now, seal_delay=seal_delay)
+    chosen = choose_objects(objects, now=now, **given)
     return replace(chosen, raw_since=(now + dt.timedelta(days=1)).date().isoformat())
 
 
-def leave_stragglers(objects: Any, *, raw_since: str, now: dt.datetime, seal_delay: dt.timedelta) -> Eligible:
-    chosen = choose_objects(objects, raw_since=raw_since, now=now, seal_delay=seal_delay)
+def leave_stragglers(objects: Any, **given: Any) -> Eligible:
+    chosen = choose_objects(objects, **given)
     kept = tuple(stored for stored in chosen.objects if stored.key not in chosen.stragglers)
     return Eligible(kept, chosen.raw_since)
 

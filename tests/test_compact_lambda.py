@@ -19,7 +19,14 @@ from test_parse_logs import Context
 
 from etl.arrivals import DIMENSION, NAMESPACE
 from etl.catalog import open_lake
-from etl.compact import DEFAULT_GRACE, DEFAULT_SEAL_DELAY, DEFAULT_TARGET_BYTES, Compacted, read_or_create_plan
+from etl.compact import (
+    DEFAULT_GRACE,
+    DEFAULT_SEAL_DELAY,
+    DEFAULT_TARGET_BYTES,
+    BatchLimit,
+    Compacted,
+    read_or_create_plan,
+)
 from etl.errors import AccessLakeError, BadParameter, LakeNotFound, LakeUnusable, RowsNotConserved
 from etl.lambdas import compact as function
 from etl.lambdas._compaction_metrics import COMPACTION_UNITS, measure_compaction
@@ -92,16 +99,26 @@ def test_without_settings_it_does_what_the_command_does(fake: FakeCompact, lake:
     run()
     assert fake.asked == [lake]
     assert fake.given == [
-        {"target_bytes": DEFAULT_TARGET_BYTES, "grace": DEFAULT_GRACE, "seal_delay": DEFAULT_SEAL_DELAY}
+        {
+            "target_bytes": DEFAULT_TARGET_BYTES,
+            "grace": DEFAULT_GRACE,
+            "seal_delay": DEFAULT_SEAL_DELAY,
+            "limit": BatchLimit(objects=5_000, bytes=2560 << 20),
+        }
     ]
 
 
 def test_settings_are_its_arguments(fake: FakeCompact, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("TARGET_MIB", "64"), ("GRACE_DAYS", "0"), ("SEAL_HOURS", "48")):
+    sizes = {"MAX_RAW_BYTES": "1000000", "MAX_RAW_OBJECTS": "3"}
+    for name, value in ({"TARGET_MIB": "64", "GRACE_DAYS": "0", "SEAL_HOURS": "48"} | sizes).items():
         monkeypatch.setenv(f"ACCESSLAKE_{name}", value)
     run()
-    grace, seal_delay = dt.timedelta(0), dt.timedelta(hours=48)
-    assert fake.given == [{"target_bytes": 64 << 20, "grace": grace, "seal_delay": seal_delay}]
+    given = {
+        "grace": dt.timedelta(0),
+        "seal_delay": dt.timedelta(hours=48),
+        "limit": BatchLimit(objects=3, bytes=10**6),
+    }
+    assert fake.given == [{"target_bytes": 64 << 20} | given]
 
 
 @pytest.mark.parametrize(
@@ -276,6 +293,27 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
     monkeypatch.setenv("ACCESSLAKE_MAX_RAW_BYTES", str(size))
     monkeypatch.setenv("ACCESSLAKE_MAX_RAW_OBJECTS", "2")
     assert run()[0]["rows_in"] == 70
+
+
+@pytest.mark.parametrize(("milliseconds", "batches"), [(900_000, 2), (0, 1)])
+def test_a_backlog_is_worked_off_by_whole_days_while_there_is_time(
+    catalog: MemoryLake,
+    lake: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    milliseconds: int,
+    batches: int,
+) -> None:
+    for day, name in (("2024-05-03", "d"), ("2024-05-05", "e")):
+        arrive(lake, day, {f"s3://logs/{name}": log_text(10, seed=name)})
+    monkeypatch.setenv("ACCESSLAKE_MAX_RAW_OBJECTS", "2")
+    before = read_rows(open_lake(lake).snapshot())
+    answer = function.handler({}, Context("lake-compact", milliseconds=milliseconds))
+    assert int(answer["batch"]) == batches
+    assert state(catalog).raw_since == {2: "2024-05-06", 1: "2024-05-03"}[batches]
+    assert not difference(read_rows(open_lake(lake).snapshot()), before)
+    measured = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [each["RowsIn"] for each in measured if "RowsIn" in each] == [70, 20][:batches]
 
 
 def test_a_plan_that_stands_is_refused_by_what_is_in_it_until_it_is_rewritten(

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.compact import DEFAULT_SEAL_DELAY, Eligible, choose_objects, is_straggler, plan_batch
+from etl.compact import DEFAULT_SEAL_DELAY, BatchLimit, Eligible, choose_objects, is_straggler, plan_batch
 from etl.lake import Input, Plan, StoredObject
+from etl.lake._layout import day_of
 
 SEALED = dt.datetime(2024, 5, 10, 2, tzinfo=dt.UTC)
 """The moment at which 2024-05-08 is sealed."""
@@ -33,8 +34,10 @@ def choose(
     since: str = "2024-05-07",
     now: dt.datetime = SEALED,
     delay: dt.timedelta = DEFAULT_SEAL_DELAY,
+    limit: BatchLimit | None = None,
 ) -> Eligible:
-    return choose_objects([StoredObject(key, 1, "etag") for key in keys], raw_since=since, now=now, seal_delay=delay)
+    objects = [StoredObject(key, 1, "etag") for key in keys]
+    return choose_objects(objects, raw_since=since, now=now, seal_delay=delay, limit=limit)
 
 
 def taken(eligible: Eligible) -> list[str]:
@@ -133,3 +136,46 @@ def test_a_plan_says_what_it_hides_and_what_came_late() -> None:
         stragglers=(late.key, gone.key),
     )
     assert plan == Plan("0000000042", (sealed,), (late,), "2024-05-09", (late.key,)), "what is gone is in no plan"
+
+
+# --- What does not fit ------------------------------------------------------------------------------------------------
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.integers(1, 20)), max_size=30),
+    st.sampled_from(["", "2024-05-04"]),
+    st.integers(1, 12),
+    st.integers(1, 120),
+)
+def test_a_limit_cuts_a_backlog_into_batches_of_whole_days(
+    arrived: list[tuple[int, int]], since: str, most_objects: int, most_bytes: int
+) -> None:
+    objects = [StoredObject(raw(f"2024-05-0{day}", f"{n:02}"), size, "etag") for n, (day, size) in enumerate(arrived)]
+    limit = BatchLimit(objects=most_objects, bytes=most_bytes)
+    whole = choose_objects(objects, raw_since=since, now=SEALED, seal_delay=DEFAULT_SEAL_DELAY)
+    waiting, boundary = objects, since
+    taken_so_far: list[StoredObject] = []
+    while True:
+        found = choose_objects(waiting, raw_since=boundary, now=SEALED, seal_delay=DEFAULT_SEAL_DELAY, limit=limit)
+        if not found.objects:
+            break
+        fits = len(found.objects) <= most_objects and sum(each.size for each in found.objects) <= most_bytes
+        days = {day_of(each.key) for each in found.objects}
+        assert fits or len(found.objects) == 1 or (len(days) == 1 and not found.stragglers)
+        waiting = [each for each in waiting if each not in found.objects]
+        assert boundary <= found.raw_since
+        if since:  # what is hidden from readers is in this batch, or was hidden before it
+            assert all(day_of(each.key) >= found.raw_since or day_of(each.key) < boundary for each in waiting)
+        taken_so_far += found.objects
+        assert found.waiting == len(whole.objects) - len(taken_so_far)
+        boundary = found.raw_since
+    assert sorted(each.key for each in taken_so_far) == taken(whole)
+    assert boundary == whole.raw_since
+
+
+def test_of_a_backlog_the_oldest_days_come_first_and_stragglers_before_them() -> None:
+    keys = [raw("2024-05-08"), raw("2024-05-07", "b"), raw("2024-05-07"), raw("2024-05-01"), raw("2024-05-02")]
+    found = choose(keys, limit=BatchLimit(objects=2, bytes=99))
+    assert (taken(found), found.raw_since, found.waiting) == ([raw("2024-05-01"), raw("2024-05-02")], "2024-05-07", 3)
+    found = choose(keys[:3], limit=BatchLimit(objects=1, bytes=99))
+    assert (taken(found), found.raw_since) == ([raw("2024-05-07"), raw("2024-05-07", "b")], "2024-05-08"), "never half"

@@ -18,7 +18,7 @@ from etl.compact._compact import (
 from etl.compact._fold import CONTENT
 from etl.compact._inspect import inspect_inputs, is_intact
 from etl.compact._outputs import Outputs
-from etl.compact._plan import Eligible, choose_objects, is_straggler, plan_batch, plan_logs
+from etl.compact._plan import BatchLimit, Eligible, choose_objects, is_straggler, plan_batch, plan_logs
 from etl.compact._protocol import OnRows, Rewrite
 from etl.compact._read_input import LogRows, read_log, read_raw
 from etl.compact._rewrite import DEFAULT_TARGET_BYTES, rewrite
@@ -29,6 +29,7 @@ __all__ = [
     "DEFAULT_GRACE",
     "DEFAULT_SEAL_DELAY",
     "DEFAULT_TARGET_BYTES",
+    "BatchLimit",
     "Compacted",
     "Eligible",
     "LogRows",

@@ -14,7 +14,7 @@ from typing import Final
 
 from etl.catalog import open_lake
 from etl.compact._inspect import inspect_inputs
-from etl.compact._plan import choose_objects, plan_batch
+from etl.compact._plan import BatchLimit, choose_objects, plan_batch
 from etl.compact._protocol import OnRows, Rewrite
 from etl.compact._rewrite import DEFAULT_TARGET_BYTES, rewrite
 from etl.compact._verify import verify
@@ -65,6 +65,7 @@ def compact(
     target_bytes: int = DEFAULT_TARGET_BYTES,
     grace: timedelta = DEFAULT_GRACE,
     seal_delay: timedelta = DEFAULT_SEAL_DELAY,
+    limit: BatchLimit | None = None,
     now: datetime | None = None,
     on_rows: OnRows = lambda done, planned: None,
 ) -> Compacted:
@@ -72,13 +73,13 @@ def compact(
 
     Readers see the old state or the new one, nothing between. Where Glue keeps the state, queries see raw/ by day, and only days
     that ended at least `seal_delay` ago are rewritten; everywhere else all of raw/ is. A plan that is there already is carried
-    out instead, a back-fill's too. `rewrite` is the engine, `now` the clock's by default. `on_rows` is told the rows that are
-    written and those that were planned. Raises `RowsNotConserved` before anything is committed, `LakeUnusable` for trouble after
-    which the next run goes on.
+    out instead, a back-fill's too. `rewrite` is the engine, `limit` what it can take at once, `now` the clock's by default.
+    `on_rows` is told the rows that are written and those that were planned. Raises `RowsNotConserved` before anything is
+    committed, `LakeUnusable` for trouble after which the next run goes on.
     """
     opened = open_lake(lake)
     sweep_scratch(opened.store)
-    plan = read_or_create_plan(opened, now=now, seal_delay=seal_delay)
+    plan = read_or_create_plan(opened, now=now, seal_delay=seal_delay, limit=limit)
     if plan is None:
         return Compacted(None, 0, 0, 0, 0, 0, (), collect(opened, now=_moment(now), grace=grace))
     winner = carry_out(opened, plan, rewrite=rewrite, target_bytes=target_bytes, now=now, on_rows=on_rows)
@@ -134,14 +135,20 @@ def _moment(now: datetime | None) -> datetime:
 
 
 def read_or_create_plan(
-    lake: Lake, *, now: datetime | None = None, seal_delay: timedelta = DEFAULT_SEAL_DELAY
+    lake: Lake,
+    *,
+    now: datetime | None = None,
+    seal_delay: timedelta = DEFAULT_SEAL_DELAY,
+    limit: BatchLimit | None = None,
 ) -> Plan | None:
     """The plan of the next batch: one that is there already, whatever the time is now, or a new one of what may be taken now."""
     state = lake.keeper.read()
     pending = read_pending_plan(lake, state)
     if pending is not None:
         return pending
-    chosen = choose_objects(lake.uncompacted(), raw_since=state.raw_since, now=_moment(now), seal_delay=seal_delay)
+    chosen = choose_objects(
+        lake.uncompacted(), raw_since=state.raw_since, now=_moment(now), seal_delay=seal_delay, limit=limit
+    )
     readable, unreadable = inspect_inputs(lake.store, chosen.objects)
     plan = plan_batch(
         last_batch=state.batch,

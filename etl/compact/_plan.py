@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import accumulate, chain, groupby, takewhile
 
 from etl.lake import Input, Plan, PlannedLog, State, StoredObject
 from etl.lake._layout import day_of, next_batch
+
+
+@dataclass(frozen=True)
+class BatchLimit:
+    """The most raw objects, and bytes of them, that a batch takes: for an engine that has only so much time and disk."""
+
+    objects: int
+    bytes: int
+
+    def count_fitting(self, groups: Sequence[Sequence[StoredObject]]) -> int:
+        """How many of the groups, from the first on, are within the limit together; the first one always is taken."""
+        objects = accumulate(len(group) for group in groups)
+        sizes = accumulate(sum(stored.size for stored in group) for group in groups)
+        fitting = (found <= self.objects and size <= self.bytes for found, size in zip(objects, sizes, strict=True))
+        return max(sum(takewhile(bool, fitting)), min(len(groups), 1))
 
 
 @dataclass(frozen=True)
@@ -19,10 +35,17 @@ class Eligible:
     """The first raw day that readers see after the batch; `""` where they see all of raw/."""
     stragglers: tuple[str, ...] = ()
     """Keys of those that readers do not see now."""
+    waiting: int = 0
+    """Objects that might be taken now as well, and are beyond the limit."""
 
 
 def choose_objects(
-    uncompacted: Iterable[StoredObject], *, raw_since: str, now: datetime, seal_delay: timedelta
+    uncompacted: Iterable[StoredObject],
+    *,
+    raw_since: str,
+    now: datetime,
+    seal_delay: timedelta,
+    limit: BatchLimit | None = None,
 ) -> Eligible:
     """Of the raw objects in no committed batch those whose day is sealed, or hidden from readers already.
 
@@ -31,16 +54,22 @@ def choose_objects(
     still to come. That day never goes back, whatever the clock says. What lies before it came late, or lies in no day's
     folder, where Athena looks for nothing; however old it is, no reader sees it but through a batch. Where readers see all of
     raw/ (`raw_since` is `""`), every object may be taken at once.
+
+    With a `limit`, what does not fit is left for later batches: first come stragglers, then days, oldest first. A sealed day is
+    taken whole or not at all, even if it alone is over the limit: of a day in half readers would see rows twice, or not at all.
     """
-    waiting = tuple(uncompacted)
-    if not raw_since:
-        return Eligible(waiting, "")
-    unsealed = _first_unsealed(now, seal_delay)
-    stragglers = [stored for stored in waiting if is_straggler(stored.key, raw_since=raw_since)]
-    sealed = [stored for stored in waiting if raw_since <= _arrival_day(stored.key) < unsealed]
-    newest = max((date.fromisoformat(_arrival_day(stored.key)) for stored in sealed), default=None)
-    since = raw_since if newest is None else (newest + timedelta(days=1)).isoformat()
-    return Eligible((*stragglers, *sealed), since, tuple(sorted(stored.key for stored in stragglers)))
+    uncompacted = sorted(uncompacted, key=lambda stored: (_arrival_day(stored.key), stored.key))
+    unsealed = _first_unsealed(now, seal_delay) if raw_since else ""
+    alone = [[stored] for stored in uncompacted if not raw_since or is_straggler(stored.key, raw_since=raw_since)]
+    sealed = (stored for stored in uncompacted if raw_since and raw_since <= _arrival_day(stored.key) < unsealed)
+    days = [list(group) for _, group in groupby(sealed, key=lambda stored: _arrival_day(stored.key))]
+    groups = [*alone, *days]
+    taken = len(groups) if limit is None else limit.count_fitting(groups)
+    objects = tuple(chain.from_iterable(groups[:taken]))
+    newest = _arrival_day(objects[-1].key) if taken > len(alone) else ""
+    since = (date.fromisoformat(newest) + timedelta(days=1)).isoformat() if newest else raw_since
+    stragglers = sorted(group[0].key for group in alone[:taken]) if raw_since else []
+    return Eligible(objects, since, tuple(stragglers), sum(map(len, groups[taken:])))
 
 
 def is_straggler(key: str, *, raw_since: str) -> bool:

@@ -25,6 +25,7 @@ from etl.compact import (
     DEFAULT_GRACE,
     DEFAULT_SEAL_DELAY,
     DEFAULT_TARGET_BYTES,
+    BatchLimit,
     Compacted,
     choose_objects,
     compact,
@@ -39,6 +40,8 @@ from etl.masking import mask
 _MAX_RAW_BYTES: Final = 2560 << 20
 _MAX_RAW_OBJECTS: Final = 5_000
 """What 10 GiB of scratch space and 15 minutes take, with room: docs/deploy.md has the arithmetic."""
+_TIME_FACTOR: Final = 3
+"""Another batch is begun if so many times what the last one took is left: batches of one limit differ."""
 _MOST_NAMED: Final = 50
 _MOST_FRAMES: Final = 8
 _REASON_LENGTH: Final = 1000
@@ -47,12 +50,26 @@ _REASON_LENGTH: Final = 1000
 def handler(event: object, context: Any) -> dict[str, Any]:
     """https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html .
 
-    A failure is raised, so that Lambda tries again, and hands the event to the dead-letter queue in the end. The error goes with
-    it, so it is one line without credentials.
+    A batch is what fits into the function, and a backlog is worked off batch by batch while there is time for one more; what is
+    left is the next run's. The answer is the last batch. A failure is raised, so that Lambda tries again, and hands the event to
+    the dead-letter queue in the end. The error goes with it, so it is one line without credentials.
     """
+    answer: dict[str, Any] = {}
+    while True:
+        start = time.monotonic()
+        facts, is_more = _run_batch(context.function_name)
+        took = time.monotonic() - start
+        if facts["batch"] is not None or not answer:
+            answer = facts
+        if not is_more or context.get_remaining_time_in_millis() < took * 1000 * _TIME_FACTOR:
+            return answer
+
+
+def _run_batch(function: str) -> tuple[dict[str, Any], bool]:
+    """Compact one batch, and tell of it; whether there may be another."""
     start, now = time.monotonic(), datetime.now(UTC)
     try:
-        done = _compact(now)
+        done, is_more = _compact(now)
     except Exception as error:
         told = _without_secrets(error)
         # Where it was, without the texts of the errors on the way, which quote what comes from outside.
@@ -66,47 +83,54 @@ def handler(event: object, context: Any) -> dict[str, Any]:
     _name("ERROR", done.left_out, f"cannot be read and is left out of batch {done.batch}; it stays where it is")
     _name("WARNING", done.stragglers, f"came after its day was sealed, and is in batch {done.batch} now")
     metrics = measure_compaction(done, seconds=time.monotonic() - start)
-    print(embedded_metrics(metrics, function=context.function_name, now=now, units=COMPACTION_UNITS), flush=True)
-    return facts
+    print(embedded_metrics(metrics, function=function, now=now, units=COMPACTION_UNITS), flush=True)
+    return facts, is_more
 
 
-def _compact(now: datetime) -> Compacted:
+def _compact(now: datetime) -> tuple[Compacted, bool]:
     uri = os.environ.get("ACCESSLAKE_LAKE", "")
     if not uri:
         raise BadParameter("ACCESSLAKE_LAKE", "is not set")
     seal_delay = timedelta(hours=_number("ACCESSLAKE_SEAL_HOURS", DEFAULT_SEAL_DELAY // timedelta(hours=1)))
     target_mib = _number("ACCESSLAKE_TARGET_MIB", DEFAULT_TARGET_BYTES >> 20, least=1)
     grace = timedelta(days=_number("ACCESSLAKE_GRACE_DAYS", DEFAULT_GRACE.days))
-    most_bytes = _number("ACCESSLAKE_MAX_RAW_BYTES", _MAX_RAW_BYTES)
-    most_objects = _number("ACCESSLAKE_MAX_RAW_OBJECTS", _MAX_RAW_OBJECTS)
+    limit = BatchLimit(
+        objects=_number("ACCESSLAKE_MAX_RAW_OBJECTS", _MAX_RAW_OBJECTS),
+        bytes=_number("ACCESSLAKE_MAX_RAW_BYTES", _MAX_RAW_BYTES),
+    )
     _clear_scratch()
-    sizes = waiting_sizes(open_lake(uri), now=now, seal_delay=seal_delay)
-    if sum(sizes) > most_bytes or len(sizes) > most_objects:
+    sizes, is_more = look_ahead(open_lake(uri), now=now, seal_delay=seal_delay, limit=limit)
+    if sum(sizes) > limit.bytes or len(sizes) > limit.objects:
         raise LakeUnusable(
             uri,
-            f"the next batch has {len(sizes):,} raw objects of {sum(sizes):,} bytes, and {most_objects:,} of {most_bytes:,} fit",
-            hint="run accesslake compact on a machine once; the schedule goes on after it",
+            f"the next batch has {len(sizes):,} objects of {sum(sizes):,} bytes, and {limit.objects:,} of {limit.bytes:,} fit",
+            hint="run accesslake compact on a machine once, or with --engine spark; the schedule goes on after it",
         )
-    return compact(uri, target_bytes=target_mib << 20, grace=grace, seal_delay=seal_delay)
+    return compact(uri, target_bytes=target_mib << 20, grace=grace, seal_delay=seal_delay, limit=limit), is_more
 
 
-def waiting_sizes(lake: Lake, *, now: datetime, seal_delay: timedelta) -> list[int]:
-    """Sizes of what the next run has to rewrite: the raw or log objects of a plan that stands, or raw ones that may be planned.
+def look_ahead(
+    lake: Lake, *, now: datetime, seal_delay: timedelta, limit: BatchLimit | None = None
+) -> tuple[list[int], bool]:
+    """Sizes of what the next batch has to rewrite, and whether there may be more to do after it.
 
-    None of a batch that has been rewritten already: it only has to be published.
+    They are the raw or log objects of a plan that stands, or raw ones that may be planned; none of a batch that has been
+    rewritten already: it only has to be published.
     """
     state = lake.keeper.read()
     batch = next_batch(state.batch)
     try:
         plan = read_plan(lake.store, batch)
     except ObjectNotFound:
-        chosen = choose_objects(lake.uncompacted(), raw_since=state.raw_since, now=now, seal_delay=seal_delay)
-        return [stored.size for stored in chosen.objects]
+        chosen = choose_objects(
+            lake.uncompacted(), raw_since=state.raw_since, now=now, seal_delay=seal_delay, limit=limit
+        )
+        return [stored.size for stored in chosen.objects], chosen.waiting > 0
     try:
         read_winner(lake.store, batch)
     except ObjectNotFound:
-        return [*(item.size for item in plan.inputs), *(log.size for log in plan.logs)]
-    return []
+        return [*(item.size for item in plan.inputs), *(log.size for log in plan.logs)], True
+    return [], True
 
 
 def _clear_scratch() -> None:
