@@ -16,6 +16,7 @@ from glue_lakes import make_glue_lake
 from ingest_cases import PNG
 from small_lakes import DAY_1, line, log_text, make_lake, text, write_logs
 from test_cli import accesslake, as_json, one_line
+from test_compact_glue import arrive
 from test_inventory import as_csv, manifest, row
 
 from etl.backfill import _backfill
@@ -45,7 +46,8 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def install(name: str) -> None:
         def rewrite_there(*given: Any, **options: Any) -> Any:
-            asked.append(name)
+            workgroup = options.pop("workgroup", None)
+            asked.append(f"{name} in {workgroup}" if workgroup else name)
             return rewrite(*given, **options)
 
         module: Any = ModuleType(f"etl.{name}")
@@ -169,6 +171,16 @@ def test_compaction_by_athena_is_for_lakes_that_glue_keeps(
     kept = tmp_path / "glue"
     make_glue_lake(str(kept), monkeypatch)
     assert as_json("compact", "--lake", kept, "--engine", "athena")["batch"] is None
+
+
+def test_athena_is_asked_in_the_workgroup_that_is_named(
+    tmp_path: Path, engines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "glue"
+    make_glue_lake(str(kept), monkeypatch)
+    arrive(str(kept), "2024-05-02", {"s3://logs/a": log_text(9, seed="a")})
+    done = as_json("compact", "--lake", kept, "--engine", "athena", "--workgroup", "wide")
+    assert (done["rows_out"], engines) == (9, ["athena in wide"])
 
 
 def test_a_lake_that_is_not_there(tmp_path: Path, engines: list[str]) -> None:

@@ -24,6 +24,12 @@ from etl.compact import compact as compact_lake
     help="What rewrites: this machine, Spark, or Athena (where Glue keeps the lake's state).",
 )
 @click.option(
+    "--workgroup",
+    default="primary",
+    show_default=True,
+    help="Athena's workgroup; its limit of scanned bytes has to let a day's files pass, some three times over.",
+)
+@click.option(
     "--target-size",
     type=click.IntRange(1, 4096),
     default=DEFAULT_TARGET_BYTES >> 20,
@@ -47,7 +53,14 @@ from etl.compact import compact as compact_lake
 @click.option("--now", type=click.DateTime(["%Y-%m-%dT%H:%M:%S"]), hidden=True, help="The time to go by, in UTC.")
 @json_option
 def compact(
-    lake: str, engine: str, target_size: int, grace: int, seal_delay: int, now: datetime | None, as_json: bool
+    lake: str,
+    engine: str,
+    workgroup: str,
+    target_size: int,
+    grace: int,
+    seal_delay: int,
+    now: datetime | None,
+    as_json: bool,
 ) -> int:
     """Rewrite raw files into few large sorted ones by event day, each row once.
 
@@ -62,7 +75,7 @@ def compact(
     try:
         done = compact_lake(
             lake,
-            rewrite=rewrite_by(engine, lake=lake),
+            rewrite=rewrite_by(engine, lake=lake, workgroup=workgroup),
             target_bytes=target_size << 20,
             grace=timedelta(days=grace),
             seal_delay=timedelta(hours=seal_delay),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.util import find_spec
 from typing import Final
 
@@ -15,8 +16,8 @@ _NEEDS: Final = {"spark": ("pyspark", "PySpark", "spark"), "athena": ("awswrangl
 """The module, what people call it, and the extra that brings it."""
 
 
-def rewrite_by(engine: str, *, lake: str) -> Rewrite:
-    """The engine, for this lake. Raises `BadParameter` if it is not installed, or cannot rewrite such a lake."""
+def rewrite_by(engine: str, *, lake: str, workgroup: str = "primary") -> Rewrite:
+    """The engine, for this lake; `workgroup` is Athena's. Raises `BadParameter` if it is not installed, or cannot rewrite such a lake."""
     if engine == "local":
         return rewrite
     module, product, extra = _NEEDS[engine]
@@ -29,7 +30,7 @@ def rewrite_by(engine: str, *, lake: str) -> Rewrite:
             raise BadParameter("--engine athena", f"Glue does not keep the state of {lake}, and Athena reads it there")
         from etl.athena import rewrite_on_athena
 
-        return rewrite_on_athena
+        return partial(rewrite_on_athena, workgroup=workgroup)
     from etl.spark import rewrite_on_spark
 
     return rewrite_on_spark
