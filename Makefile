@@ -75,6 +75,8 @@ bench: setup ## the parser beside its alternatives (see benchmarks/README.md for
 docs: setup ## the pages that are made from the code
 	$(BIN)/python -c 'from etl.cli._docs import docs_commands; print(docs_commands(), end="")' > docs/commands.md
 	$(BIN)/python -c 'from etl.query import docs_queries; print(docs_queries(), end="")' > docs/queries.md
+	$(BIN)/python -c 'from pathlib import Path; from etl.cost import docs_scale; \
+		page = Path("docs/scale.md"); page.write_text(docs_scale(page.read_text()))'
 
 template: setup ## the parts of infra/template.yaml that are made from the code
 	$(BIN)/python -m infra.generate_template
