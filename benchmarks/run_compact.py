@@ -133,14 +133,15 @@ def compare_speed(lake: Path, day: RawDay, methods: list[str], rounds: int) -> s
             rows.append([method, "failed", "", "", "", "", ""])
             continue
         seconds = median(run["seconds"] for run in took)
-        pairs = zip(took, runs[DUCKDB], strict=True)
-        ratio = Spread.of([other["seconds"] / run["seconds"] for run, other in pairs if "failed" not in other] or [0])
+        pairs = zip(took, runs.get(DUCKDB, []), strict=False)
+        ratios = [other["seconds"] / run["seconds"] for run, other in pairs if "failed" not in other]
+        ratio = str(Spread.of(ratios)) if ratios else "not measured"
         peak = max(run["peak"] for run in took)
         cells = [
             f"{seconds:.1f}",
             f"{day.rows / seconds / 1e3:,.0f}k",
             f"{median(r['cpu'] for r in took):.0f}",
-            str(ratio),
+            ratio,
         ]
         rows.append([method, *cells, f"{peak / 1e6:,.0f}", f"{sizes[method] / 1e6:,.1f}"])
     columns = ("seconds", "rows/s", "CPU seconds", "x DuckDB", "peak memory, MB", "files, MB")
