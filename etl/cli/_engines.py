@@ -17,7 +17,10 @@ _NEEDS: Final = {"spark": ("pyspark", "PySpark", "spark"), "athena": ("awswrangl
 
 
 def rewrite_by(engine: str, *, lake: str, workgroup: str = "primary") -> Rewrite:
-    """The engine, for this lake; `workgroup` is Athena's. Raises `BadParameter` if it is not installed, or cannot rewrite such a lake."""
+    """The engine, for this lake; `workgroup` is Athena's.
+
+    Raises `BadParameter` if it is not installed, or cannot rewrite such a lake.
+    """
     if engine == "local":
         return rewrite
     module, product, extra = _NEEDS[engine]
