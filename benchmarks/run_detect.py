@@ -4,10 +4,10 @@
 
 The lines are the product's own generated ones, of which some 1.7 % are signed with SigV2. They are looked at in three
 shapes: as one raw object with SigV2 in every row group, the same without any, and as compacted files, in which a bucket's
-rows are together. Three amounts of work are timed: which requests are signed with SigV2 or may be (log object, line, time and
-bucket of each), all that a finding shows of them (keys and URIs are most of a file), and the findings themselves, masked. Time
-is taken in interleaved rounds, of processor time as well as by the clock; bytes are those read of the file, as a share of its
-size; memory is the peak of a fresh process that does nothing else.
+rows are together. Three amounts of work are timed: which requests are signed with SigV2, and which may be (log object and
+line of each: what makes a finding one), all that a finding shows of them (keys and URIs are most of a file), and the findings
+themselves, masked. Time is taken in interleaved rounds, of processor time as well as by the clock; bytes are those read of the
+file, as a share of its size; memory is the peak of a fresh process that does nothing else.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from etl.sinks import write_parquet
 
 _LAST_DAY = datetime.date(2026, 3, 31)
 _PARSING = "parsing"
-_WHICH = ("source_key", "line_no", "request_time", "bucket_name")
+_WHICH = ("source_key", "line_no")
 _LOOK = """
 import sys
 from etl.detect import build_sigv2_findings, detect_file

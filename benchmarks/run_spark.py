@@ -5,7 +5,8 @@
 Compaction: so many lines of one day in raw files as Firehose writes them (200 by default), rewritten, verified and committed.
 Back-fill: so many lines in objects of 300 lines; `ingest` with two processes and then `compact`, beside `ingest --engine spark`.
 Every run is the command, in a process of its own, from its start to its end; Spark's own start, once a run, is measured beside
-it. Memory is the largest sum of what all processes of a run, Python's and Java's, have resident.
+it. Memory is the largest sum of what all processes of a run, Python's and Java's, have resident. After each run all rows are held
+against those of the others, every column of them: a difference ends the benchmark.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 from random import Random
 from statistics import median
 
+import duckdb
 import psutil
 
 from benchmarks.machine import describe_machine
@@ -51,6 +53,8 @@ class Run:
     peak: int
     """Bytes resident at once, of all its processes."""
     rows: int = 0
+    digest: str = ""
+    """Equal for equal rows, in whatever order and files they are."""
 
 
 def run_commands(commands: Sequence[Sequence[str]], *, cwd: Path | None = None) -> Run:
@@ -65,9 +69,15 @@ def run_commands(commands: Sequence[Sequence[str]], *, cwd: Path | None = None) 
     return Run(time.perf_counter() - started, peak)
 
 
-def count_rows(lake: Path) -> int:
-    """Rows that were committed."""
-    return sum(output.rows for commit in open_lake(str(lake)).commits() for output in commit.outputs)
+def digest_rows(lake: Path) -> tuple[int, str]:
+    """How many rows were committed, and a digest of them: the sums of two hashes of each whole row."""
+    files = [file.path for file in open_lake(str(lake)).snapshot().compacted]
+    sums = "count(*), sum(hash(row)), sum(hash('again', row))"
+    with duckdb.connect() as connection:
+        rows, *digest = connection.execute(
+            f"SELECT {sums} FROM (SELECT row FROM read_parquet($1, hive_partitioning=false) AS row)", [files]
+        ).fetchall()[0]
+    return rows, str(digest)
 
 
 def compare(title: str, methods: dict[str, list[list[str]]], lake: Path, *, made: Path | None, rounds: int) -> str:
@@ -82,19 +92,22 @@ def compare(title: str, methods: dict[str, list[list[str]]], lake: Path, *, made
             shutil.rmtree(lake, ignore_errors=True)
             if made is not None:
                 shutil.copytree(made, lake)
-            runs[method].append(replace(run_commands(methods[method]), rows=count_rows(lake)))
+            run = run_commands(methods[method])
+            rows, digest = digest_rows(lake)
+            runs[method].append(replace(run, rows=rows, digest=digest))
         print(f"{title}: round {number} of {rounds}", file=sys.stderr)
     baseline = next(iter(methods))
-    assert len({run.rows for took in runs.values() for run in took}) == 1, "all of them commit the same rows"
-    rows = []
+    if len({(run.rows, run.digest) for took in runs.values() for run in took}) != 1:
+        raise SystemExit(f"{title}: the methods committed different rows")
+    table = []
     for method, took in runs.items():
         seconds = median(run.seconds for run in took)
         ratio = Spread.of([run.seconds / other.seconds for run, other in zip(took, runs[baseline], strict=True)])
         peak = max(run.peak for run in took)
-        rows.append(
+        table.append(
             [method, f"{seconds:.1f}", f"{took[0].rows / seconds / 1e3:,.1f}k", str(ratio), f"{peak / 1e6:,.0f}"]
         )
-    return markdown_table((title, "seconds", "rows/s", f"x {baseline}", "peak memory, MB"), rows)
+    return markdown_table((title, "seconds", "rows/s", f"x {baseline}", "peak memory, MB"), table)
 
 
 def compare_compaction(lines: int, *, files: int, rounds: int) -> str:

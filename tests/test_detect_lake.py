@@ -220,6 +220,18 @@ def test_a_file_that_cannot_be_read_is_named_and_costs_no_other(tmp_path: Path) 
         f"GET /k?x%26my-secret%3D{SECRET} HTTP/1.1",
         f"GET /k?passwd={SECRET};x=1 HTTP/1.1",
         f'GET /k?"PassWord={SECRET}" HTTP/1.1',
+        # A page that shows what a presigned URL gives has it in a parameter.
+        f"GET /k?url=https%3A%2F%2Fh%2Fk%3FAWSAccessKeyId%3DAKIAIOSFODNN7EXAMPLE%26Expires%3D1%26Signature%3D{SECRET} HTTP/1.1",
+        f"GET /k?url=https%3A%2F%2Fh%2Fk%3FX-Amz-Credential%3DAKIAIOSFODNN7EXAMPLE%252F20240502%26Signature%3D{SECRET}&a=b",
+        f"GET /k?next=/x?api_key={SECRET} HTTP/1.1",
+        f"GET /k?next=/x;api_key={SECRET} HTTP/1.1",
+        f"/k?%253FAWSAccessKeyId%253DAKIAIOSFODNN7EXAMPLE%2526Expires%253D1%2526Signature%253D{SECRET}",
+        f"/k?a%25253Fb%25253D%252526token%25253D{SECRET}",
+        "GET /k?users%2FAKIAIOSFODNN7EXAMPLE HTTP/1.1",
+        f"GET /k?X%2DAmz%2DSig%6Eature={SECRET} HTTP/1.1",
+        f"GET /k?%73ignature={SECRET} HTTP/1.1",
+        f"GET /k?user[password]={SECRET} HTTP/1.1",
+        f"GET /k?password=a%26{SECRET};{SECRET}?{SECRET} HTTP/1.1",
     ],
 )
 def test_secrets_are_masked_in_findings(uri: str, tmp_path: Path) -> None:
@@ -238,8 +250,12 @@ def test_secrets_are_masked_in_findings(uri: str, tmp_path: Path) -> None:
 
 
 def test_what_is_no_secret_stays() -> None:
-    uri = "GET /k?prefix=a/b&X-Amz-Expires=600&versionId=abc&list-type=2 HTTP/1.1"
-    assert mask_secrets(uri) == uri
+    for uri in (
+        "GET /k?prefix=a/b&X-Amz-Expires=600&versionId=abc&list-type=2 HTTP/1.1",
+        "GET /tokens/session/a=b?x=1&url=https%3A%2F%2Fhost%2Fsecret%2Fx%3Fy%3D1 HTTP/1.1",
+        "GET /keys/secret?x HTTP/1.1",
+    ):
+        assert mask_secrets(uri) == uri
 
 
 def test_access_key_ids_are_masked_wherever_they_stand() -> None:
@@ -254,7 +270,22 @@ def test_masking_never_fails(value: str) -> None:
 
 def test_masking_takes_linear_time() -> None:
     """Quadratic time over these would not end within a test's patience."""
-    for piece in ("key", "?key", "token=", "&a", "%3D", "secret.", "="):
+    for piece in (
+        "key",
+        "?key",
+        "token=",
+        "&a",
+        "%3D",
+        "secret.",
+        "=",
+        "%25",
+        "%",
+        "25",
+        "&%25",
+        "AKIA",
+        "?k%3",
+        "key=&",
+    ):
         mask_secrets(piece * 400_000)
 
 

@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import boto3
 import pytest
 from lake_records import COMMIT, PLAN, WINNER
 from small_lakes import put_raw, raw_row, read_table
@@ -30,6 +31,7 @@ from etl.lake._layout import (
     plan_key,
     winner_key,
 )
+from etl.lake._s3_store import S3Store
 
 # --- Stores -----------------------------------------------------------------------------------------------------------
 
@@ -229,6 +231,18 @@ def test_a_failed_write_shows_nothing_and_leaves_nothing(tmp_path: Path, monkeyp
         assert caught.value.retryable
     assert names(store, "meta/") == ["meta/lake.json"]
     assert names(store, "raw/") == []
+
+
+def test_arrow_reads_with_the_credentials_of_the_hour() -> None:
+    """A role's credentials end within hours, and a batch may take longer."""
+    keys = ["AKIAFIRST", "AKIASECOND"]
+    client = boto3.client("s3", region_name="eu-west-1", aws_access_key_id=keys[0], aws_secret_access_key="x")
+    store = S3Store(client, "logs", "")
+    first = store.filesystem
+    assert store.filesystem is first
+    client._request_signer._credentials.access_key = keys[1]  # type: ignore[attr-defined]
+    assert [fs.__reduce__()[1][0]["access_key"] for fs in (first, store.filesystem)] == keys
+    assert store.filesystem is store.filesystem
 
 
 def test_what_killed_runs_left_in_scratch_is_swept_after_a_day(tmp_path: Path) -> None:

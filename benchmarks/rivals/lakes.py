@@ -34,7 +34,7 @@ from benchmarks.rivals.compactors import (
     draw_fault,
     run_compactor,
 )
-from benchmarks.rivals.processes import aws_environment, fork_context
+from benchmarks.rivals.processes import ASKED, aws_environment, fork_context
 from benchmarks.rivals.readers import look, read_on
 from benchmarks.rivals.rows import put_object, read_files, read_sql, read_table
 from benchmarks.rivals.tally import Tally
@@ -45,6 +45,7 @@ from etl.lake import Lake, create_lake
 from etl.lake._layout import COMPACTED, RAW, STAGING
 
 _PROCESS_SECONDS: Final = 60
+_ANSWER_SECONDS: Final = 2
 """How long a process that nothing holds up may take; it is only waited for so long where something is wrong."""
 _GRACES: Final = (timedelta(0), timedelta(days=7))
 """Without grace, deletions meet readers and rivals too."""
@@ -165,6 +166,8 @@ class _Crowd:
             if one.woken:  # one that stops itself says so before it does, and may not have stood yet when it was woken
                 one.send(signal.SIGCONT)
             if time.monotonic() > deadline:
+                one.send(ASKED)
+                one.process.join(_ANSWER_SECONDS)
                 raise TimeoutError(f"a compactor does not end: {one.fault}")
         if one.is_over():
             self._count(one)

@@ -5,9 +5,11 @@ Importing this module is a part of making it warm.
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import multiprocessing
 import os
+import signal
 from collections.abc import Mapping
 from multiprocessing.context import ForkServerContext
 from typing import Final
@@ -22,6 +24,9 @@ _WARM: Final = (
     *("pyarrow.dataset", "pyarrow.fs", "pytest"),
 )
 """What the fork server imports; the last for children of a test run, which import the program that their parent is."""
+
+ASKED: Final = signal.SIGUSR1
+"""Asks a process where it is; the answer goes to standard error."""
 
 
 def _warm_session() -> botocore.session.Session:
@@ -48,6 +53,7 @@ def aws_environment() -> dict[str, str]:
 
 def enter(environment: Mapping[str, str]) -> None:
     """Be a process of that environment, as if started anew."""
+    faulthandler.register(ASKED)
     gc.freeze()  # what was imported before the fork is nobody's garbage, and looking through it would copy it
     for name in aws_environment():
         del os.environ[name]

@@ -16,17 +16,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.arrays import repeat_text, texts_to_array, values_to_array
-from etl.masking import mask
+from etl.masking import hide_values
 
 LONGEST: Final = 2048
 """Characters of a value that are kept: a client chooses how long its user agent is."""
 
-_PARAMETER: Final = re.compile(r"(^|[?&;\s\"]|%3[Ff]|%26)([\w.\-]++)(=|%3[Dd]|%253[Dd])([^&\s\"']++)")
-_SIGNS: Final = ("=", "%3D", "%3d", "%253", "AKIA", "ASIA")
+_SIGNS: Final = ("=", "3D", "3d", "AKIA", "ASIA")
 _WORDS: Final = "key|token|secret|passw|pwd|sig|auth|cred|session|jwt"
 _SECRET: Final = re.compile(_WORDS, re.IGNORECASE)
-_MAY_BE_SECRET: Final = rf"(?i:{_WORDS})[\w.\-]*(?:=|%3[Dd]|%253[Dd])|AKIA|ASIA"
-"""In every ASCII text that `mask_secrets` changes."""
+_MAY_BE_SECRET: Final = rf"(?:(?i:{_WORDS})|%)[^&\s]*(?:=|%(?:25)*3[Dd])|AKIA|ASIA"
+"""In every ASCII text that `mask_secrets` changes: in a parameter's name, or in what it is encoded as."""
 _JSON_AS_IT_IS: Final = r"^[ !#-\[\]-~]*$"
 _LONGEST: Final = values_to_array(np.array([LONGEST], np.int32), None, pa.int32())[0]
 _NOTHING, _QUOTE, _ZONE_AND_QUOTE, _COMMA, _OPEN, _CLOSE = texts_to_array(["", '"', 'Z"', ", ", "{", "}"], pa.string())
@@ -40,13 +39,14 @@ def mask_secrets(text: str) -> str:
     length; most texts repeat, and most hold nothing that either could find.
     """
 
-    def hide(match: re.Match[str]) -> str:
-        opening, name, equals, _ = match.groups()
-        return match[0] if _SECRET.search(name) is None else f"{opening}{name}{equals}***"
-
     if not any(sign in text for sign in _SIGNS):
         return text
-    return _PARAMETER.sub(hide, mask(text))
+    return hide_values(text, _sounds_secret)
+
+
+def _sounds_secret(name: str) -> bool:
+    """A path that only speaks of secrets is none."""
+    return _SECRET.search(name.rpartition("/")[2]) is not None
 
 
 def write_details(rows: pa.Table) -> pa.StringArray:

@@ -44,9 +44,9 @@ def detect_file(
 ) -> Detected:
     """What `detect_sigv2` finds in a Parquet file of raw/ or compacted/, with the schema's types.
 
-    `file` is a path, as the file system names it, or an open file that can seek. `shown` are the columns wanted of hits, of
-    those that a finding shows: keys and URIs are most of the work. Memory holds the other columns of one row group. Raises
-    `ObjectNotFound`, and `LakeUnusable` for a file that cannot be read or is no table of log lines.
+    `file` is a path, as the file system names it, or an open file that can seek. `shown` are the columns wanted, of those that
+    a finding shows (of doubtful rows `JUDGED` come besides): keys and URIs are most of the work. Memory holds the other columns
+    of one row group. Raises `ObjectNotFound`, and `LakeUnusable` for a file that cannot be read or is no table of log lines.
     """
     name = file if isinstance(file, str) else "Parquet file"
     try:
@@ -67,7 +67,8 @@ def _detect(parquet: pq.ParquetFile, name: str, shown: list[str]) -> Detected:
     places = {metadata.schema.column(place).name: place for place in range(metadata.num_columns)}
     if not places.keys() >= _COLUMNS:
         raise _no_table(name)
-    hits, unsure = [NOTHING.hits.select(shown)], [NOTHING.unsure]
+    certain = [each for each in CERTAIN if each in shown]
+    hits, unsure = [NOTHING.hits.select(shown)], [NOTHING.unsure.select([*certain, *JUDGED, UNDECIDABLE])]
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         is_clean = _holds_only(group.column(places["parse_status"]), CLEAN)
@@ -77,7 +78,7 @@ def _detect(parquet: pq.ParquetFile, name: str, shown: list[str]) -> Detected:
         verdicts = judge_signatures(judged)
         if verdicts.is_empty:
             continue
-        wanted = {*(shown if len(verdicts.signed) else ()), *(CERTAIN if len(verdicts.unsure) else ())}
+        wanted = {*(shown if len(verdicts.signed) else ()), *(certain if len(verdicts.unsure) else ())}
         rows = _read(parquet, number, [each for each in SHOWN if each in wanted - {*judged.column_names, *_WIDE}])
         found, doubted = ({**_pick(judged, at), **_pick(rows, at)} for at in (verdicts.signed, verdicts.unsure))
         if len(verdicts.signed):
@@ -85,7 +86,7 @@ def _detect(parquet: pq.ParquetFile, name: str, shown: list[str]) -> Detected:
                 found[column] = _pick_batches(parquet, number, column, verdicts.signed)
             hits.append(_conform(found, hits[0].schema))
         if len(verdicts.unsure):
-            unsure.append(_conform(doubted | {UNDECIDABLE: verdicts.undecidable}, NOTHING.unsure.schema))
+            unsure.append(_conform(doubted | {UNDECIDABLE: verdicts.undecidable}, unsure[0].schema))
     return Detected(pa.concat_tables(hits), pa.concat_tables(unsure), metadata.num_rows)
 
 

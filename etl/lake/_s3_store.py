@@ -45,21 +45,31 @@ class S3Store:
         """`s3://bucket/prefix`."""
         return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
 
-    @cached_property
+    @property
     def filesystem(self) -> pyarrow.fs.FileSystem:
-        """Arrow's own S3 client, with the credentials and endpoint of ours."""
+        """Arrow's own S3 client, with the endpoint of ours and the credentials that ours has now: a role's end within hours."""
         import pyarrow.fs
 
         meta: Any = self.client.meta
         credentials = self.client._request_signer._credentials  # type: ignore[attr-defined]
         frozen = credentials.get_frozen_credentials() if credentials else None
-        return pyarrow.fs.S3FileSystem(
-            access_key=frozen and frozen.access_key,
-            secret_key=frozen and frozen.secret_key,
-            session_token=frozen and frozen.token,
-            region=meta.region_name,
-            endpoint_override=None if ".amazonaws.com" in meta.endpoint_url else meta.endpoint_url,
-        )
+        known = self._filesystems.get(frozen)
+        if known is None:
+            known = pyarrow.fs.S3FileSystem(
+                access_key=frozen and frozen.access_key,
+                secret_key=frozen and frozen.secret_key,
+                session_token=frozen and frozen.token,
+                region=meta.region_name,
+                endpoint_override=None if ".amazonaws.com" in meta.endpoint_url else meta.endpoint_url,
+            )
+            self._filesystems.clear()
+            self._filesystems[frozen] = known
+        return known
+
+    @cached_property
+    def _filesystems(self) -> dict[object, pyarrow.fs.FileSystem]:
+        """The last one, by its credentials."""
+        return {}
 
     def path(self, key: str) -> str:
         """`bucket/prefix/key`, as Arrow names it."""

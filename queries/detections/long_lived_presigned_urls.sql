@@ -37,7 +37,7 @@ placed AS (
     max(request_time) OVER (PARTITION BY event_date, bucket_name, requester, remote_ip) AS last_request
   FROM presigned
   WHERE is_endless
-    OR lifetime > 3600 * :hours
+    OR lifetime > CAST(3600 AS bigint) * :hours
     OR date_add('second', CAST(expires AS bigint), CAST('1970-01-01' AS timestamp)) > date_add('hour', :hours, request_time)
 )
 SELECT
