@@ -8,6 +8,7 @@ crash, adopts it.
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -19,7 +20,20 @@ from etl.compact._protocol import OnRows, Rewrite
 from etl.compact._rewrite import DEFAULT_TARGET_BYTES, rewrite
 from etl.compact._verify import verify
 from etl.errors import LakeError, ObjectNotFound, RowsNotConserved
-from etl.lake import Lake, Plan, State, Winner, commit_of, create_record, read_plan, read_winner, sweep_scratch
+from etl.lake import (
+    AT_ONCE,
+    Lake,
+    Output,
+    Plan,
+    State,
+    Winner,
+    commit_of,
+    create_record,
+    read_plan,
+    read_winner,
+    request_each,
+    sweep_scratch,
+)
 from etl.lake._layout import (
     COMPACTED,
     RAW,
@@ -38,6 +52,8 @@ DEFAULT_GRACE: Final = timedelta(days=7)
 DEFAULT_SEAL_DELAY: Final = timedelta(hours=26)
 """How long after its end a raw day may still get objects: Firehose tries for 24 hours
 (https://docs.aws.amazon.com/firehose/latest/dev/retry.html)."""
+_COPIED_BYTES: Final = 1 << 30
+"""Of files that are published side by side: four of the usual size."""
 
 
 @dataclass(frozen=True)
@@ -190,11 +206,19 @@ def elect(lake: Lake, attempt: Winner) -> Winner:
 def publish(lake: Lake, winner: Winner) -> None:
     """Give the winner's files their final names. Raises `RowsNotConserved` if a name holds something else."""
     present = {stored.key: stored.size for stored in lake.store.list(COMPACTED)}
+    missing = [output for output in winner.outputs if output.key not in present]
     for output in winner.outputs:
-        if output.key not in present:
-            lake.store.copy(staged_key(winner.batch, winner.attempt, output.key), output.key)
-        elif present[output.key] != output.size:
+        if present.get(output.key, output.size) != output.size:
             raise RowsNotConserved(output.key, "exists with another size than the elected file")
+
+    def copy(output: Output) -> bool:
+        return lake.store.copy(staged_key(winner.batch, winner.attempt, output.key), output.key)
+
+    # A bucket's file is in memory while it is copied.
+    largest = max((output.size for output in missing), default=1)
+    at_once = max(1, min(AT_ONCE, _COPIED_BYTES // largest))
+    for _ in request_each(lake.store, copy, missing, at_once=at_once):
+        pass
 
 
 def check_published(lake: Lake, winner: Winner) -> None:
@@ -225,21 +249,23 @@ def collect(lake: Lake, *, now: datetime, grace: timedelta) -> int:
 
     A batch whose run ended before it wrote its record gets one now: its grace starts late rather than early.
     """
-    deleted = 0
     present = {stored.key for stored in lake.store.list(RAW)}
+    staged: defaultdict[str, list[str]] = defaultdict(list)
+    for stored in lake.store.list(STAGING):
+        staged[stored.key.removeprefix(STAGING).partition("/")[0]].append(stored.key)
+    consumed: list[str] = []
+    tidied: list[str] = []
     for found in lake.commits():
         committed_at = found.committed_at or _iso(now)
         if not found.committed_at:
             create_record(lake.store, commit_key(found.batch), replace(found, committed_at=committed_at))
         if now - datetime.fromisoformat(committed_at) < grace:
             continue
-        for item in found.inputs:
-            if item.key in present:
-                lake.store.delete(item.key)
-                deleted += 1
-        for staged in list(lake.store.list(f"{STAGING}{found.batch}/")):
-            lake.store.delete(staged.key)
-    return deleted
+        consumed += [item.key for item in found.inputs if item.key in present]
+        tidied += staged[found.batch]
+    for _ in request_each(lake.store, lake.store.delete, [*consumed, *tidied]):
+        pass
+    return len(consumed)
 
 
 def _iso(moment: datetime) -> str:

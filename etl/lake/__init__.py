@@ -17,12 +17,13 @@ from etl.lake._commits import (
 from etl.lake._keeper import FileKeeper, State, StateKeeper
 from etl.lake._lake import FILE_STATE, GLUE_STATE, Lake, create_glue_lake, create_lake, open_lake, open_store
 from etl.lake._layout import quarantine_key, raw_key, raw_name
-from etl.lake._requests import request_each
+from etl.lake._requests import AT_ONCE, request_each
 from etl.lake._scratch import TEMPORARY_PREFIX, sweep_scratch
 from etl.lake._snapshot import DataFile, Snapshot
 from etl.lake._store import ObjectStore, StoredObject
 
 __all__ = [
+    "AT_ONCE",
     "FILE_STATE",
     "GLUE_STATE",
     "TEMPORARY_PREFIX",

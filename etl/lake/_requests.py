@@ -8,12 +8,15 @@ from typing import Final, TypeVar
 
 from etl.lake._store import ObjectStore
 
-_AT_ONCE: Final = 16
+AT_ONCE: Final = 16
+"""Requests that travel at the same time, unless fewer are asked for."""
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
-def request_each(store: ObjectStore, act: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
+def request_each(
+    store: ObjectStore, act: Callable[[_Item], _Result], items: Iterable[_Item], *, at_once: int = AT_ONCE
+) -> Iterator[_Result]:
     """What `act` gives for each item, in their order; the first exception ends it.
 
     A day of small log objects is thousands of requests to S3, and waiting for them is nearly all of their time.
@@ -21,7 +24,7 @@ def request_each(store: ObjectStore, act: Callable[[_Item], _Result], items: Ite
     if store.filesystem is None:
         yield from map(act, items)
         return
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(at_once) as pool:
         try:
             yield from pool.map(act, items)
         finally:
