@@ -49,11 +49,13 @@ def test_the_corpus(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) 
         ("synthetic-edge.log", 68),
         ("synthetic-edge.log", 69),
     }
-    unsure = {(Path(item["source_key"]).name, item["line_no"], item["undecidable"]) for item in found["ambiguous"]}
+    unsure = {
+        kind: {(Path(item["source_key"]).name, item["line_no"], item["undecidable"]) for item in found[kind]}
+        for kind in ("ambiguous", "cut")
+    }
     assert unsure == {
-        ("public-issues.log", 3, True),
-        ("synthetic-edge.log", 91, True),
-        *(("synthetic-edge.log", line, False) for line in (47, 51, 52, 54)),
+        "ambiguous": {("synthetic-edge.log", line, False) for line in (47, 51, 52, 54)},
+        "cut": {("public-issues.log", 3, True), ("synthetic-edge.log", 91, True)},
     }
     assert found["new"] == len(found["findings"])
     assert {each["name"] for each in found["detections"]} == {
@@ -73,7 +75,8 @@ def test_tables_for_people(tmp_path: Path, capsysbinary: pytest.CaptureFixture[b
     ran = Ran(capsysbinary, "--lake", make_lake(tmp_path / "lake", rows))
     assert (ran.code, ran.err) == (0, "")
     assert "medium    sigv2                             1         1" in ran.out
-    assert "2 findings, 2 of them new; 0 lines are ambiguous or cut" in ran.out
+    assert "2 findings, 2 of them new; 0 lines are ambiguous and 0 cut, of 0 nobody can tell" in ran.out
+    assert "Who signs with Signature Version 2 (gone: not in the 30 days before 2024-05-02):" in ran.out
     assert "active         1  2024-05-02  Boto3 1.4.0  1.4.6" in ran.out
     assert "Boto3: Upgrade" in ran.out
     assert "\x1b" not in ran.out
@@ -144,3 +147,21 @@ def test_named_detections_only(tmp_path: Path, capsysbinary: pytest.CaptureFixtu
     found = Ran(capsysbinary, "--lake", lake, "--detection", "tls_below_1_2", "--json").json
     assert [item["detection"] for item in found["findings"]] == ["tls_below_1_2"]
     assert [each["name"] for each in found["detections"]] == ["tls_below_1_2"]
+
+
+def test_nothing_is_said_of_what_was_not_looked_at(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    cut = {
+        "parse_status": "short",
+        "signature_version": None,
+        "raw_line": 'o b "GET / HTTP/1.1" 200 - 1 2 3 4 "-" "a" -',
+    }
+    lake = make_lake(tmp_path / "lake", make_rows({"signature_version": "SigV2"}, cut))
+    for names, known in ((["mass_deletion"], False), (["mass_deletion", "sigv2_undecidable"], True)):
+        options = [part for name in names for part in ("--detection", name)]
+        found = Ran(capsysbinary, "--lake", lake, *options, "--json").json
+        assert (found["ambiguous"], found["inventory"] is not None) == ([] if known else None, known)
+        assert [item["line_no"] for item in found["cut"] or ()] == [2] * known
+        said = Ran(capsysbinary, "--lake", lake, *options).out
+        assert ("0 lines are ambiguous and 1 cut, of 1 nobody can tell" in said) is known
+        assert ("ambiguous" in said) is known
+        assert ("Signature Version 2" in said.partition("findings, ")[2]) is known

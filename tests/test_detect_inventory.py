@@ -40,11 +40,20 @@ AGENTS = [
     ("s3cmd/1.1.0", "s3cmd", "1.1.0", None),
     ("rclone/v1.60.0", "rclone", "1.60.0", None),
     ("MinIO (linux; amd64) minio-go/v7.0.10 mc/RELEASE.2021-01-01", "MinIO client", "", None),
-    ("Hadoop 3.1.0, aws-sdk-java/1.11.271 Linux/4.14", "Hadoop S3A", "3.1.0", "3.4.0"),
+    ("Minio (darwin; amd64) minio-go/2.0.4 mc/2017-06-15T03:38:43Z", "MinIO client", "2017-06-15T03", None),
+    ("MinIO (linux; amd64) minio-go/v7.0.10 velero/1.9", "MinIO SDK for Go", "7.0.10", None),
+    ("Minio (linux; amd64) minio-go/4.0.6", "MinIO SDK for Go", "4.0.6", None),
+    ("MinIO (Linux; x86_64) minio-py/7.1.0", "MinIO SDK", "7.1.0", None),
+    ("MinIO (Linux; x86_64)", "MinIO SDK", "", None),
+    ("Hadoop 3.1.0, aws-sdk-java/1.11.271 Linux/4.14", "Hadoop S3A", "3.1.0", None),
+    ("Hadoop 3.3.4, aws-sdk-java/1.12.262 Linux/5.10", "Hadoop S3A", "3.3.4", None),
     ("Cyberduck/4.7.2.18004 (Mac OS X/10.11)", "Cyberduck", "4.7.2.18004", None),
     ("JetS3t/0.9.3 (Linux/3.10.0; amd64)", "JetS3t", "0.9.3", None),
     ("[S3Console/0.4, aws-internal/3 aws-sdk-java/1.12.750 Linux/5.10]", "AWS console", "0.4", None),
     ("curl/8.5.0", "curl or wget", "8.5.0", None),
+    ("Wget/1.21.2", "curl or wget", "1.21.2", None),
+    ("GuzzleHttp/6.2 curl/7.38 PHP/5.6", "Guzzle", "6.2", None),
+    ("MyPoller/3.1 libcurl curl/7.38", "MyPoller", "3.1", None),
     ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36", "Browser", "5.0", None),
     (
         "CloudBerryLab.Base.HttpUtil.Client 3.7.0 (http://www.cloudberrylab.com/)",
@@ -65,6 +74,33 @@ def test_a_user_agent_is_read_into_a_program(agent: str | None, name: str, versi
     assert client == Client(name, version)
     assert advise(client)[0] == since
     assert advise(client)[1].endswith((".", "v4"))
+
+
+@pytest.mark.parametrize(
+    ("agent", "told"),
+    [
+        ("Boto3/1.4.5 Botocore/1.5.0", "Upgrade, and set Config"),
+        ("Boto3/1.4.6 Botocore/1.5.71", "1.4.6 and later are new enough. Set Config"),
+        ("Boto3/1.34.0 md/Botocore#1.34.0", "1.4.6 and later are new enough. Set Config"),
+        ("Boto3", "Upgrade"),
+        ("aws-cli/1.11.99 Python/2.7.12", "Upgrade"),
+        ("aws-cli/1.11.108 Python/2.7.12", "1.11.108 and later are new enough. Run: aws configure set"),
+        ("aws-cli/1.12 Python/2.7.12", "1.11.108 and later are new enough. Run: aws configure set"),
+        ("aws-sdk-java/1.12.262 Linux/4.14", "1.11.201 and later are new enough. Remove what sets S3SignerType"),
+        ("aws-sdk-java/1.7.4 Linux/3.10.0", "Upgrade"),
+        ("aws-sdk-dotnet-coreclr/3.3 ua/2.0", "3.3.0.0 and later are new enough. Set AWSConfigsS3"),
+        ("AWSPowerShell/3.3.0.0", "3.3.0.0 and later are new enough. Something sets the old signature version"),
+        ("aws-sdk-ruby2/2.11.0 ruby/2.3", "Upgrade to SDK 3"),
+        ("s3fs/1.90 (commit hash unknown; OpenSSL)", "1.79 and later are new enough. Mount with -o sigv4"),
+        ("aws-sdk-go/1.8.0 (go1.9; linux; amd64)", "Something sets the old signature version"),
+        ("Hadoop 3.3.4, aws-sdk-java/1.12.262", "Remove fs.s3a.signing-algorithm"),
+        ("MinIO (linux; amd64) minio-go/v7.0.10 velero/1.9", "Make its credentials with NewStaticV4"),
+    ],
+)
+def test_who_is_new_enough_is_not_told_to_upgrade(agent: str, told: str) -> None:
+    action = advise(read_client(agent))[1]
+    assert action.startswith(told)
+    assert ("alias" in action) is ("mc/" in agent)
 
 
 @settings(max_examples=300, deadline=None)
@@ -111,9 +147,9 @@ def test_who_was_not_seen_for_long_is_gone() -> None:
             {"user_agent": "c/1", "time": "2023-01-01T00:00:00"},
         )
     )
-    found = plan_migration(inventory, newest_day="2024-04-02")
+    found = plan_migration(inventory, last_day="2024-04-02")
     assert [(each.client, each.status) for each in found] == [("c", "active"), ("b", "active"), ("a", "gone")]
-    assert {each.status for each in plan_migration(inventory, newest_day="2024-04-02", gone_after=0)} == {
+    assert {each.status for each in plan_migration(inventory, last_day="2024-04-02", gone_after=0)} == {
         "active",
         "gone",
     }

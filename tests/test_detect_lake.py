@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from etl.detect import (
     read_findings,
     write_findings,
 )
+from etl.detect._findings import identify
 from etl.errors import BadParameter, LakeNotFound
 from etl.ingest import ingest
 from etl.lake import create_lake, open_lake
@@ -247,6 +249,25 @@ def test_secrets_are_masked_in_findings(uri: str, tmp_path: Path) -> None:
     assert "IOSFODNN7EXAMPLE" not in told
     assert "/k?" in told
     assert SECRET.encode() not in b"".join(files_of(lake).values())
+
+
+def test_what_is_known_is_not_gone_through_for_each_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = make_lake(tmp_path, make_rows(*[{"signature_version": "SigV2"}] * 50))
+    assert detect(str(lake)).new == 50
+    for number in range(20):
+        put_raw(lake, f"plain{number}", make_rows({}, source_key=f"s3://logs/plain{number}"))
+    put_raw(lake, "more", make_rows({"signature_version": "SigV2"}, source_key="s3://logs/more"))
+    gone_through: list[int] = []
+
+    def count(findings: pa.Table) -> list[str]:
+        gone_through.append(findings.num_rows)
+        return identify(findings)
+
+    for module in ("_book", "_findings"):
+        monkeypatch.setattr(sys.modules[f"etl.detect.{module}"], "identify", count)
+    assert detect(str(lake), detections=["sigv2"]).new == 1
+    # The known ones once; then those of the one file that is new, looked for and added.
+    assert sorted(gone_through) == [1, 1, 50]
 
 
 def test_what_is_no_secret_stays() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -17,8 +19,9 @@ from etl.schema import SCHEMA
 
 FIELDS = [
     *("Bucket", "Timestamp", "RemoteIP", "Requester", "Operation", "Key", "RequestURI", "UserAgent"),
-    *("SignatureVersion", "Count"),
+    *("SignatureVersion", "AuthenticationType", "LastTimestamp", "Count"),
 ]
+QUERIES = Path(__file__).parents[1] / "queries" / "logs-insights"
 RECIPE_FIELDS = ("Bucket", "Timestamp", "RemoteIP", "Operation", "Key", "RequestURI", "UserAgent", "SignatureVersion")
 
 
@@ -27,10 +30,10 @@ def findings_of(*rows: dict[str, Any]) -> pa.Table:
     return build_sigv2_findings(detect_sigv2(pa.Table.from_pylist(made, SCHEMA)))
 
 
-def test_a_whole_line_has_the_fields_of_the_recipe_and_two_more() -> None:
+def test_a_whole_line_has_the_fields_of_the_recipe_and_four_more() -> None:
     (line,) = write_lines(findings_of({"request_uri": f"GET /k?Signature={SECRET}&x=1 HTTP/1.1"}))
     assert list(line) == FIELDS
-    assert set(RECIPE_FIELDS) | {"Requester", "Count"} == set(FIELDS)
+    assert set(RECIPE_FIELDS) | {"Requester", "AuthenticationType", "LastTimestamp", "Count"} == set(FIELDS)
     assert line == {
         "Bucket": "b1",
         "Timestamp": "2024-05-02T10:00:01.000Z",
@@ -41,6 +44,8 @@ def test_a_whole_line_has_the_fields_of_the_recipe_and_two_more() -> None:
         "RequestURI": "GET /k?Signature=***&x=1 HTTP/1.1",
         "UserAgent": "Boto3/1.4.0 Python/2.7 Botocore/1.5.0",
         "SignatureVersion": "SigV2",
+        "AuthenticationType": "AuthHeader",
+        "LastTimestamp": "2024-05-02T10:00:01.000Z",
         "Count": 1,
     }
 
@@ -55,6 +60,36 @@ def test_a_noisy_client_gets_its_cap_and_one_line_for_the_rest() -> None:
     assert (grouped["RemoteIP"], grouped["Key"], grouped["RequestURI"]) == ("192.0.2.9", None, None)
     assert (grouped["SignatureVersion"], grouped["UserAgent"]) == ("SigV2", "Boto3/1.4.0 Python/2.7 Botocore/1.5.0")
     assert grouped["Timestamp"] == "2024-05-02T10:00:04.000Z"
+
+
+def test_grouped_lines_say_how_they_were_authenticated_so_that_presigned_urls_are_all_counted() -> None:
+    kinds = ["QueryString", "AuthHeader"]
+    rows = [{"authentication_type": kinds[number % 2], "user_agent": f"a/{number}"} for number in range(100)]
+    alike = [{"authentication_type": kinds[number % 2]} for number in range(50)]
+    crowd = [{"authentication_type": kinds[number % 2], "remote_ip": f"2001:db8::{number:x}"} for number in range(50)]
+    for made, most in ((rows, 1000), (alike, 1000), (crowd, 3)):
+        counted: Counter[str] = Counter()
+        for line in write_lines(findings_of(*made), cap=1, most=most):
+            counted[line["AuthenticationType"]] += line["Count"]
+        assert counted == {kind: len(made) // 2 for kind in kinds}
+
+
+def test_grouped_lines_have_their_first_time_and_their_last_whatever_their_order() -> None:
+    times = [f"2024-05-{day:02}T10:00:00" for day in (9, 5, 3, 8, 4)]
+    whole, grouped = write_lines(findings_of(*({"time": time} for time in times)), cap=1)
+    assert (whole["Timestamp"], whole["LastTimestamp"]) == ("2024-05-09T10:00:00.000Z",) * 2
+    assert (grouped["Timestamp"], grouped["LastTimestamp"]) == ("2024-05-03T10:00:00.000Z", "2024-05-08T10:00:00.000Z")
+
+
+@pytest.mark.parametrize("path", sorted(QUERIES.glob("*.txt")), ids=lambda path: path.stem)
+def test_a_saved_query_filters_by_nothing_that_grouped_lines_lack(path: Path) -> None:
+    *_, grouped = write_lines(findings_of(*[{"authentication_type": "QueryString"}] * 3), cap=1)
+    query = path.read_text(encoding="utf-8").partition("\n")[2]
+    asked = re.sub(r"'[^']*'|/[^/]*/", "", " ".join(re.findall(r"filter (.*)", query)))
+    fields = re.findall(r"\b[A-Z][A-Za-z]+\b", asked)
+    assert fields
+    assert [name for name in fields if grouped[name] is None] == []
+    assert "max(Timestamp)" not in query, "the first of a group"
 
 
 def test_a_client_that_varies_its_user_agent_gets_no_more_groups() -> None:
@@ -120,13 +155,14 @@ def test_undecidable_lines_of_a_bucket_are_one_that_no_saved_query_counts() -> N
     rows = make_rows(*({**hostile, "bucket_name": f"b{number % 3}"} for number in range(30)))
     found = build_sigv2_findings(detect_sigv2(pa.Table.from_pylist(rows, SCHEMA)))
     lines = list(write_undecidable_lines(found))
-    assert [(line["Bucket"], line["Timestamp"], line["Count"]) for line in lines] == [
-        (f"b{number}", f"2024-05-02T10:00:0{number + 1}.000Z", 10) for number in range(3)
+    assert [(line["Bucket"], line["Timestamp"], line["LastTimestamp"], line["Count"]) for line in lines] == [
+        (f"b{number}", f"2024-05-02T10:00:0{number + 1}.000Z", f"2024-05-02T10:00:{number + 28}.000Z", 10)
+        for number in range(3)
     ]
     for line in lines:
         assert list(line) == [*FIELDS, "Undecidable"]
         assert {name for name, value in line.items() if value is not None} == {
-            *("Bucket", "Timestamp", "Count", "Undecidable")
+            *("Bucket", "Timestamp", "LastTimestamp", "Count", "Undecidable")
         }
     few = list(write_undecidable_lines(found, most=2))
     assert [(line["Bucket"], line["Count"]) for line in few] == [("b0", 10), ("b1", 10), (None, 10)]
@@ -150,3 +186,22 @@ def test_metrics() -> None:
         "UndecidableRows": 2,
     }
     assert measure([])["SigV2Requests"] == 0
+
+
+def test_metrics_count_what_their_names_say_and_a_row_once() -> None:
+    rows = make_rows(
+        {"signature_version": "SigV2"},
+        {
+            "parse_status": "short",
+            "signature_version": None,
+            "raw_line": 'o b "GET / HTTP/1.1" 200 - 1 2 3 4 "-" "a" -',
+        },
+        {"parse_status": "ambiguous", "raw_line": '" - H SigV2 x'},
+    )
+    assert measure([detect_sigv2(pa.Table.from_pylist(rows + rows, SCHEMA))]) == {
+        "DetectedObjects": 1,
+        "DetectedRows": 6,
+        "SigV2Requests": 1,
+        "AmbiguousRows": 1,
+        "UndecidableRows": 2,
+    }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from report_cases import HOSTILE, NOW, SIGNATURE, make_hostile_lake
-from small_lakes import DAY_2, MUCH_LATER, add_logs, all_files, line, make_lake, put_raw, raw_row, text
+from small_lakes import DAY_1, DAY_2, MUCH_LATER, add_logs, all_files, line, make_lake, put_raw, raw_row, text
 from test_cli import accesslake, as_json, one_line
 
 from etl.audit import audit
@@ -186,6 +186,56 @@ def test_what_needs_action_comes_first(tmp_path: Path) -> None:
     )
     assert headlines(quiet) == []
     assert "Nothing. Every line is accounted for" in render_report(quiet)
+
+
+def test_requests_that_are_over_are_told_where_there_is_nothing_to_do(tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    create_lake(str(lake))
+    old = [sigv2(f"2024-04-01T0{hour}:00:00", agent="Boto/2.40 x") for hour in range(2)]
+    signed = text(*old, line("2024-05-02T10:00:00")).replace(b" - R1 ", b" arn:aws:iam::1:user/a R1 ")
+    add_logs(lake, now=DAY_1, a=signed)
+    data = read_report(str(lake), now=NOW)
+    assert [(each.status, each.requests) for each in data.migrations] == [("gone", 2)]
+    assert headlines(data) == []
+    page = render_report(data)
+    said = "nobody has signed with Signature Version 2 for 31 days up to 2 May 2024 (2 requests before that)"
+    assert said in page
+    assert "the detections found nothing else above severity info" in page
+    assert "gone, which means not seen in the 30 days before 2 May 2024" in page
+    doubtful = replace(data, migrations=(), undecidable=3)
+    assert (
+        "no request of these days is signed with Signature Version 2, but of 3 lines nobody can tell; and the detections "
+        "found nothing above severity info." in render_report(doubtful)
+    )
+
+
+def test_what_to_do_is_said_for_each_version_of_a_client(tmp_path: Path) -> None:
+    create_lake(str(tmp_path))
+    agents = ("Boto3/1.4.0", "Boto3/1.4.1", "Boto3/1.34.0")
+    put_raw(
+        tmp_path,
+        "a",
+        [raw_row("s3://logs/a", n, signature_version="SigV2", user_agent=a) for n, a in enumerate(agents)],
+    )
+    page = render_report(read_report(str(tmp_path), now=NOW))
+    assert page.count("<dd>Upgrade, and set Config(") == 1
+    assert page.count("<dd>1.4.6 and later are new enough. Set Config(") == 1
+
+
+def test_who_is_gone_is_counted_from_the_last_day_that_was_asked_for(tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    create_lake(str(lake))
+    add_logs(lake, now=MUCH_LATER, a=text(sigv2("2024-05-02T01:00:00"), line("2024-06-02T10:00:00")))
+    asked = "2024-05-10"
+    assert [each.status for each in read_report(str(lake), now=MUCH_LATER).migrations] == ["gone"]
+    data = read_report(str(lake), now=MUCH_LATER, until=asked)
+    assert ([each.status for each in data.migrations], data.last_day) == (["active"], "2024-05-10")
+    assert ("warning", "Signature Version 2 was still in use up to 10 May 2024") in headlines(data)
+    beyond = read_report(str(lake), now=MUCH_LATER, until="2031-01-01")
+    assert ([each.status for each in beyond.migrations], beyond.last_day) == (["gone"], "2024-06-02")
+    found = [detect(str(lake), until=until) for until in (None, asked, "2031-01-01")]
+    assert [each.migrations[0].status for each in found] == ["gone", "active", "gone"]
+    assert [each.last_day for each in found] == ["2024-06-02", "2024-05-10", "2024-06-02"]
 
 
 # --- Days that are drawn ----------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import functools
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -89,13 +90,21 @@ def run_compactor(order: Order, notes: Array[c_int]) -> None:
 
 
 def _watch_writes(fault: Fault, notes: Array[c_int]) -> None:
-    """Count what this process writes, note which records are its own, and have the fault happen where it is due."""
+    """Count what this process writes, note which records are its own, and have the fault happen where it is due.
+
+    In a bucket some of it is written side by side.
+    """
+    # The system ends the process when the alarm goes, in whatever it is then: nothing of Python runs any more.
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    counting = threading.Lock()
 
     def watched(write: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(write)
         def wrapper(store: object, key: str, *rest: object) -> Any:
-            notes[WRITES] += 1
-            if notes[WRITES] == fault.write:
+            with counting:
+                notes[WRITES] += 1
+                is_due = notes[WRITES] == fault.write
+            if is_due:
                 _meet(fault, notes)
             done = write(store, key, *rest)
             record = _RECORDS.get(key.rpartition("/")[0] + "/")
@@ -115,8 +124,6 @@ def _meet(fault: Fault, notes: Array[c_int]) -> None:
         notes[STOPPED] = 1
         os.kill(os.getpid(), signal.SIGSTOP)
         return
-    # The system ends the process when the time is up, in whatever it is then: nothing of Python runs any more.
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, max(fault.seconds, 1e-6))
 
 

@@ -11,7 +11,7 @@ import click
 import pyarrow as pa
 
 from etl.cli._output import json_option, print_errors, print_json, print_text
-from etl.detect import SEVERITIES, LakeFindings, mask_secrets
+from etl.detect import GONE_AFTER_DAYS, SEVERITIES, LakeFindings, mask_secrets
 from etl.detect import detect as run_detections
 from etl.query import write_result
 
@@ -54,9 +54,11 @@ def detect(
 def _as_json(found: LakeFindings) -> dict[str, Any]:
     findings = [{**row, **json.loads(row.pop("details"))} for row in found.findings.to_pylist()]
     counted = _count(found)
+    known = found.has_looked_at_files
     return {
         "findings": findings,
-        "ambiguous": [_masked(row) for row in found.unsure.to_pylist()],
+        "ambiguous": [_masked(row) for row in found.ambiguous.to_pylist()] if known else None,
+        "cut": [_masked(row) for row in found.cut.to_pylist()] if known else None,
         "detections": [
             {
                 "name": name,
@@ -67,7 +69,8 @@ def _as_json(found: LakeFindings) -> dict[str, Any]:
             }
             for name, query in found.detections.items()
         ],
-        "inventory": [_masked(asdict(each)) for each in found.migrations],
+        "inventory": [_masked(asdict(each)) for each in found.migrations] if known else None,
+        "last_day": found.last_day,
         "new": found.new,
         "failed": list(found.failed),
     }
@@ -106,15 +109,12 @@ def _print_tables(found: LakeFindings) -> None:
     print_text("")
     for name, query in hit:
         print_text(f"{name}: {query.remedy}")
-    undecidable = sum(found.unsure.column("undecidable").to_pylist())
     if hit:
         print_text("")
-    print_text(
-        f"{found.findings.num_rows:,} findings, {found.new:,} of them new; {found.unsure.num_rows:,} lines are ambiguous or cut, "
-        f"of {undecidable:,} nobody can tell whether they are SigV2"
-    )
+    print_text(f"{found.findings.num_rows:,} findings, {found.new:,} of them new{_count_unsure(found)}")
     if found.migrations:
-        for line in ("", "Who signs with Signature Version 2:", ""):
+        gone = f"gone: not in the {GONE_AFTER_DAYS} days before {found.last_day}"
+        for line in ("", f"Who signs with Signature Version 2 ({gone}):", ""):
             print_text(line)
         _print_table([_migration(each) for each in found.migrations[:_SHOWN_CLIENTS]])
         if len(found.migrations) > _SHOWN_CLIENTS:
@@ -122,6 +122,16 @@ def _print_tables(found: LakeFindings) -> None:
         print_text("")
         for action in dict.fromkeys(f"{each.client}: {each.action}" for each in found.migrations[:_SHOWN_CLIENTS]):
             print_text(action)
+
+
+def _count_unsure(found: LakeFindings) -> str:
+    if not found.has_looked_at_files:
+        return ""
+    undecidable = sum(found.unsure.column("undecidable").to_pylist())
+    return (
+        f"; {found.ambiguous.num_rows:,} lines are ambiguous and {found.cut.num_rows:,} cut, "
+        f"of {undecidable:,} nobody can tell whether they are SigV2"
+    )
 
 
 def _migration(each: Any) -> dict[str, Any]:

@@ -19,7 +19,14 @@ from etl.detect._findings import (
     fold_findings,
     object_findings_name,
 )
-from etl.detect._inventory import INVENTORY_SCHEMA, Migration, merge_inventories, plan_migration, take_inventory
+from etl.detect._inventory import (
+    GONE_AFTER_DAYS,
+    INVENTORY_SCHEMA,
+    Migration,
+    merge_inventories,
+    plan_migration,
+    take_inventory,
+)
 from etl.detect._lines import render_line, write_lines, write_undecidable_lines
 from etl.detect._metrics import measure
 from etl.detect._read import detect_file
@@ -27,6 +34,7 @@ from etl.detect._sigv2 import OBJECT_DETECTIONS, SHOWN, Detected, detect_sigv2
 
 __all__ = [
     "FINDINGS_SCHEMA",
+    "GONE_AFTER_DAYS",
     "INVENTORY_SCHEMA",
     "OBJECT_DETECTIONS",
     "SEVERITIES",

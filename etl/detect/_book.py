@@ -13,6 +13,7 @@ from etl.detect._findings import (
     findings_key,
     findings_name,
     fold_findings,
+    identify,
     no_rows,
     object_findings_name,
     without_known,
@@ -46,12 +47,14 @@ class FindingsBook:
         self._store = lake.store
         self._day = day
         self._names = {name_of(file.path) for file in snapshot.findings}
-        self._known = _read(snapshot, list(IDENTITY))
+        self._known = set(identify(_read(snapshot, list(IDENTITY))))
         self.new = 0
         """Findings that nobody had written down before."""
 
     def enter_object(self, path: str, findings: pa.Table) -> None:
         """Write down all that was found in one data file, unless its file of findings is there or nothing is new in it."""
+        if not findings.num_rows:
+            return
         name = object_findings_name(path, OBJECT_DETECTIONS)
         if name not in self._names:
             self._enter(findings, name)
@@ -59,7 +62,8 @@ class FindingsBook:
     def enter(self, findings: pa.Table) -> None:
         """Write down what of findings in no single file is new."""
         new = without_known(findings, self._known)
-        self._enter(new, findings_name(new))
+        if new.num_rows:
+            self._enter(new, findings_name(new))
 
     def _enter(self, findings: pa.Table, name: str) -> None:
         new = without_known(findings, self._known)
@@ -68,7 +72,7 @@ class FindingsBook:
         # Somebody else may create it first: then it holds the same.
         write_findings(self._store, findings, findings_key(name, self._day))
         self._names.add(name)
-        self._known = pa.concat_tables([self._known, new.select(list(IDENTITY))])
+        self._known.update(identify(new))
         self.new += new.num_rows
 
 

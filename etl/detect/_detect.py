@@ -15,9 +15,11 @@ from etl.detect._days import files_of_days, join_detected, within_days
 from etl.detect._detections import find_detections, run_detection
 from etl.detect._findings import FINDINGS_SCHEMA, build_findings, build_sigv2_findings, fold_findings, no_rows
 from etl.detect._inventory import Migration, plan_migration, take_inventory
+from etl.detect._metrics import only_ambiguous
 from etl.detect._read import NOTHING, detect_file
 from etl.detect._sigv2 import OBJECT_DETECTIONS, Detected
 from etl.errors import LakeError
+from etl.parse import AMBIGUOUS
 
 if TYPE_CHECKING:
     from etl.lake import Lake
@@ -37,10 +39,27 @@ class LakeFindings:
     """All ambiguous lines, and undecidable ones; the column `undecidable` says which may be SigV2. Not masked."""
     migrations: tuple[Migration, ...]
     """Who still signs with SigV2, and what there is to do."""
+    last_day: str
+    """The newest day that was looked at (`YYYY-MM-DD`): whether a client is gone is counted from there."""
     new: int
     """Findings that nobody had written down before."""
     failed: tuple[str, ...]
     """A line for each file that could not be read."""
+
+    @property
+    def has_looked_at_files(self) -> bool:
+        """Whether SigV2 was looked for; if not, nothing is known of unsure lines and migrations, and none are here."""
+        return bool(OBJECT_DETECTIONS.keys() & self.detections.keys())
+
+    @property
+    def ambiguous(self) -> pa.Table:
+        """The lines with several readings, whether they may be SigV2 or not."""
+        return only_ambiguous(self.unsure)
+
+    @property
+    def cut(self) -> pa.Table:
+        """The lines with one reading that end before they say how they were signed: all are undecidable."""
+        return self.unsure.filter(pc.not_equal(self.unsure.column("parse_status"), AMBIGUOUS))
 
 
 def detect(
@@ -85,8 +104,9 @@ def detect(
             findings = fold_findings(build_findings(found, detection=name, severity=query.severity))
             book.enter(findings)
             tables.append(findings)
-    migrations = plan_migration(take_inventory(sigv2.hits), newest_day=newest)
-    return LakeFindings(asked, pa.concat_tables(tables), sigv2.unsure, migrations, book.new, tuple(failed))
+    last_day = min(newest, last or newest)
+    migrations = plan_migration(take_inventory(sigv2.hits), last_day=last_day)
+    return LakeFindings(asked, pa.concat_tables(tables), sigv2.unsure, migrations, last_day, book.new, tuple(failed))
 
 
 def _detect_files(

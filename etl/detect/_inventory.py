@@ -42,7 +42,7 @@ class Migration:
     last_request: dt.datetime
     requests: int
     status: str
-    """`active`, or `gone` if it was not seen for some time before the lake's newest day."""
+    """`active`, or `gone` if it was not seen for some time before the last day that was looked at."""
     sigv4_since: str | None
     """The version from which on the client signs with Version 4; `""` if all do, None if that is not known."""
     action: str
@@ -86,12 +86,14 @@ def merge_inventories(inventories: Iterable[pa.Table]) -> pa.Table:
     return pa.Table.from_pylist([merged[key] for key in ordered], INVENTORY_SCHEMA)
 
 
-def plan_migration(inventory: pa.Table, *, newest_day: str, gone_after: int = GONE_AFTER_DAYS) -> tuple[Migration, ...]:
+def plan_migration(inventory: pa.Table, *, last_day: str, gone_after: int = GONE_AFTER_DAYS) -> tuple[Migration, ...]:
     """What there is to do, the busiest of the active first.
 
-    `newest_day` (`YYYY-MM-DD`) is the lake's: a client is gone if its last request came more than `gone_after` days before.
+    `last_day` (`YYYY-MM-DD`) is the newest that the inventory is about, with requests of any kind: a client is gone if its last
+    request came more than `gone_after` days before. That is the lake's newest day, unless an earlier one was asked for: of
+    what came later the inventory knows nothing.
     """
-    since = dt.datetime.combine(dt.date.fromisoformat(newest_day), dt.time()) - dt.timedelta(days=gone_after)
+    since = dt.datetime.combine(dt.date.fromisoformat(last_day), dt.time()) - dt.timedelta(days=gone_after)
     found = []
     for row in inventory.to_pylist():
         sigv4_since, action = advise(Client(row["client"], row["client_version"]))

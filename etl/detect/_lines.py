@@ -24,8 +24,11 @@ LINE_FIELDS: Final = {
     "RequestURI": "request_uri",
     "UserAgent": "user_agent",
     "SignatureVersion": "signature_version",
+    "AuthenticationType": "authentication_type",
+    "LastTimestamp": "request_time",
 }
-"""Field of a line to the detail of a finding; `Count` comes after them."""
+"""Field of a line to the detail of a finding; `Count` comes after them. A line of several requests has the first's time and the
+last's."""
 COUNT: Final = "Count"
 UNDECIDABLE: Final = "Undecidable"
 """Field that only lines about undecidable requests have: they say no signature version, so no saved query counts them."""
@@ -33,7 +36,9 @@ WHOLE_LINES: Final = 20
 MOST_LINES: Final = 1000
 _GROUPS_PER_CLIENT: Final = 5
 _LONGEST: Final = 1024
-_OF_A_GROUP: Final = ("Bucket", "RemoteIP", "Requester", "Operation", "UserAgent", "SignatureVersion")
+_OF_ANYBODY: Final = ("Bucket", "SignatureVersion", "AuthenticationType")
+_OF_A_GROUP: Final = (*_OF_ANYBODY, "RemoteIP", "Requester", "Operation", "UserAgent")
+_TOLD: Final = ("Timestamp", "LastTimestamp", COUNT)
 
 Line = dict[str, Any]
 
@@ -41,10 +46,10 @@ Line = dict[str, Any]
 def write_lines(findings: pa.Table, *, cap: int = WHOLE_LINES, most: int = MOST_LINES) -> Iterator[Line]:
     """Lines for a run's findings: whole ones with `Count` 1, and for the rest one a group with its `Count`.
 
-    A client (requester and address) gets `cap` whole lines; what it sends beyond is grouped by bucket, operation and user
-    agent, and, since it can vary its user agent, by bucket and operation only after its fifth group. No more than `most`
-    lines are whole and as many grouped; what is left then, of clients without number, is one line a bucket. Counts add up
-    to the number of findings. The values were masked when the findings were made.
+    A client (requester and address) gets `cap` whole lines; what it sends beyond is grouped by bucket, operation,
+    authentication type and user agent, and, since it can vary its user agent, without that after its fifth group. No more than
+    `most` lines are whole and as many grouped; what is left then, of clients without number, is one line a bucket and
+    authentication type. Counts add up to the number of findings. The values were masked when the findings were made.
     """
     whole: Counter[tuple[Any, ...]] = Counter()
     groups_of: Counter[tuple[Any, ...]] = Counter()
@@ -64,12 +69,10 @@ def write_lines(findings: pa.Table, *, cap: int = WHOLE_LINES, most: int = MOST_
             line["UserAgent"] = None
             key = tuple(line[name] for name in _OF_A_GROUP)
         if key not in grouped and len(grouped) >= most:
-            line = dict.fromkeys(line) | {
-                name: line[name] for name in ("Bucket", "Timestamp", "SignatureVersion", COUNT)
-            }
+            line = dict.fromkeys(line) | {name: line[name] for name in (*_OF_ANYBODY, *_TOLD)}
             key = tuple(line[name] for name in _OF_A_GROUP)
         if key in grouped:
-            grouped[key][COUNT] += line[COUNT]
+            _add(grouped[key], line)
         else:
             grouped[key] = line
             groups_of[client] += 1
@@ -77,7 +80,7 @@ def write_lines(findings: pa.Table, *, cap: int = WHOLE_LINES, most: int = MOST_
 
 
 def write_undecidable_lines(findings: pa.Table, *, most: int = MOST_LINES) -> Iterator[Line]:
-    """For findings of lines that may be SigV2 while nobody can tell: one line a bucket, the first time, and how many.
+    """For findings of lines that may be SigV2 while nobody can tell: one line a bucket, the first and last time, and how many.
 
     Nothing of such a line is told but what no client can forge. After `most` buckets the others share one without a name.
     """
@@ -85,11 +88,11 @@ def write_undecidable_lines(findings: pa.Table, *, most: int = MOST_LINES) -> It
     for details in findings.column("details").to_pylist():
         line = _read_line(details)
         bucket = line["Bucket"] if line["Bucket"] in buckets or len(buckets) < most else None
-        told = buckets.setdefault(
-            bucket,
-            dict.fromkeys(line) | {"Bucket": bucket, "Timestamp": line["Timestamp"], COUNT: 0, UNDECIDABLE: True},
-        )
-        told[COUNT] += line[COUNT]
+        line = dict.fromkeys(line) | {name: line[name] for name in _TOLD} | {"Bucket": bucket, UNDECIDABLE: True}
+        if bucket in buckets:
+            _add(buckets[bucket], line)
+        else:
+            buckets[bucket] = line
     yield from buckets.values()
 
 
@@ -102,6 +105,13 @@ def _read_line(details: str) -> Line:
     found = json.loads(details)
     line: Line = {field: _cut(found.get(name)) for field, name in LINE_FIELDS.items()}
     return line | {COUNT: found.get("requests", 1)}
+
+
+def _add(line: Line, other: Line) -> None:
+    """Times are texts of one form, which sort as times do; a file's rows are in no order of time."""
+    line[COUNT] += other[COUNT]
+    for name, choose in (("Timestamp", min), ("LastTimestamp", max)):
+        line[name] = choose((each[name] for each in (line, other) if each[name] is not None), default=None)
 
 
 def _cut(value: Any) -> Any:

@@ -198,6 +198,8 @@ class ReportData:
     requesters: tuple[Reader, ...]
     addresses: tuple[Reader, ...]
     agents: tuple[Reader, ...]
+    last_day: str
+    """The newest of the period that is not in the future (`YYYY-MM-DD`): clients that stopped are gone so long before it."""
     migrations: tuple[Migration, ...]
     undecidable: int
     """Lines of which nobody can tell whether they are SigV2."""

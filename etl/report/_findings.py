@@ -55,9 +55,9 @@ class Sigv2:
         """Requests by event day."""
         return Counter(pc.strftime(self.hits.column("request_time"), format="%Y-%m-%d").to_pylist())
 
-    def plan(self, *, newest_day: str) -> tuple[Migration, ...]:
+    def plan(self, *, last_day: str) -> tuple[Migration, ...]:
         """The inventory, and what there is to do."""
-        return plan_migration(take_inventory(self.hits), newest_day=newest_day) if self.hits.num_rows else ()
+        return plan_migration(take_inventory(self.hits), last_day=last_day) if self.hits.num_rows else ()
 
 
 def run_detections(connection: duckdb.DuckDBPyConnection, period: Period, *, newest_day: str) -> dict[str, pa.Table]:

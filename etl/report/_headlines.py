@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import Final
 
 from etl.report._data import Detected, ReportData
-from etl.report._text import count_of, show_count
+from etl.report._text import count_of, show_count, show_day
 
 _GRAVE: Final = "high"
 _NAMED: Final = 3
@@ -28,6 +29,25 @@ def find_headlines(data: ReportData) -> tuple[Headline, ...]:
     found = [*_lost_lines(data), *_grave_findings(data), *_sigv2(data), *_other_findings(data), *_quarantined(data)]
     order = ("critical", "warning", "notice")
     return tuple(sorted(found, key=lambda each: order.index(each.level)))
+
+
+def say_nothing(data: ReportData) -> str:
+    """What stands where there is nothing to act on.
+
+    Requests signed with SigV2 may be there all the same, of clients that are gone, and lines of which nobody can tell.
+    """
+    sigv2, found = "no request of these days is signed with Signature Version 2", "nothing"
+    if data.migrations:
+        last = max(each.last_request for each in data.migrations)
+        idle = (dt.date.fromisoformat(data.last_day) - last.date()).days
+        sigv2 = (
+            f"nobody has signed with Signature Version 2 for {count_of(idle, 'day')} up to {show_day(data.last_day)} "
+            f"({count_of(sum(each.requests for each in data.migrations), 'request')} before that)"
+        )
+        found = "nothing else"
+    if data.undecidable:
+        sigv2 += f", but of {count_of(data.undecidable, 'line')} nobody can tell"
+    return f"Nothing. Every line is accounted for; {sigv2}; and the detections found {found} above severity info."
 
 
 def _lost_lines(data: ReportData) -> list[Headline]:
@@ -61,7 +81,10 @@ def _sigv2(data: ReportData) -> list[Headline]:
         f"{count_of(len(active), 'client')} by requester and bucket, {count_of(requests, 'request')}, the last on "
         f"{max(each.last_request for each in active):%Y-%m-%d}. The busiest is {busiest}."
     )
-    return [Headline("warning", "Signature Version 2 is still in use", detail, "sigv2")]
+    title = "Signature Version 2 is still in use"
+    if data.period.until:
+        title = f"Signature Version 2 was still in use up to {show_day(data.last_day)}"
+    return [Headline("warning", title, detail, "sigv2")]
 
 
 def _other_findings(data: ReportData) -> list[Headline]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from etl.report._charts import Bars, Chart, draw_days
 from etl.report._data import ReportData
-from etl.report._headlines import find_headlines
+from etl.report._headlines import find_headlines, say_nothing
 from etl.report._spans import Drawn, choose_days
 from etl.report._text import (
     count_of,
@@ -54,6 +54,7 @@ def render_report(data: ReportData) -> str:
             style=style,
             style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
             headlines=find_headlines(data),
+            nothing=say_nothing(data),
             drawn=drawn,
             step=_STEPS[drawn.step],
             charts=_draw_charts(drawn),

@@ -43,6 +43,7 @@ def read_report(
     with connect(snapshot) as every_day:
         newest = newest_day(every_day)
         period = Period(*(_day(*option, newest) for option in (("--since", since), ("--until", until))))
+        last_day = min(newest, period.until or newest)
         with (
             connect(snapshot, since=period.since or None, until=period.until or None) as connection,
             ThreadPoolExecutor(1) as beside,
@@ -68,7 +69,8 @@ def read_report(
                 requesters=read_readers(connection, view, "requester"),
                 addresses=read_readers(connection, view, "remote_ip"),
                 agents=read_readers(connection, view, "user_agent"),
-                migrations=sigv2.plan(newest_day=newest),
+                last_day=last_day,
+                migrations=sigv2.plan(last_day=last_day),
                 undecidable=sigv2.undecidable.num_rows,
                 queries=price_queries(snapshot, footers, newest_day=newest),
                 detections=describe_detections(findings.result(), sigv2),
