@@ -90,6 +90,10 @@ class AthenaService:
             if failure[1] not in ("FAILED", "CANCELLED"):
                 raise refusal(failure[1], "StartQueryExecution", failure[2])
         name = f"query-{next(_ids)}"
+        if self.workgroup.get("ManagedQueryResultsConfiguration", {}).get("Enabled"):
+            assert "ResultConfiguration" not in given
+            self.executions[name] = {"QueryExecutionId": name, "Status": {"State": "SUCCEEDED"}, "Statistics": {}}
+            return {"QueryExecutionId": name}
         enforced = self.workgroup["EnforceWorkGroupConfiguration"]
         place = (self.workgroup if enforced else given)["ResultConfiguration"]["OutputLocation"].rstrip("/")
         execution: dict[str, Any] = {

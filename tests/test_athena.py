@@ -32,6 +32,7 @@ from small_lakes import (
 )
 
 from etl.athena import StatementFailed, read_manifest, rewrite_on_athena
+from etl.athena import _rewrite as athena_rewrite
 from etl.athena._engine import Trouble
 from etl.athena._slices import DAYS_PER_STATEMENT, cut_hours
 from etl.athena._wrangler import read_rows
@@ -186,8 +187,45 @@ def test_a_short_statement_limit_makes_a_table_of_the_objects_that_is_dropped(
         assert file.read().column("address").to_pylist() == [f"{world.lake.uri}/{item.key}" for item in made.inputs]
     engine = Recording()
     with pytest.raises(LakeUnusable):
-        rewrite_on_athena(world.lake, replace(made, inputs=made.inputs[:1500]), attempt="fits", athena=engine)
+        rewrite_on_athena(world.lake, replace(made, inputs=made.inputs[:900]), attempt="fits", athena=engine)
     assert not [each for each in engine.statements if "TABLE" in each]
+
+
+def test_damaged_objects_beside_planned_ones_are_named_as_far_as_a_statement_reaches(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [*long_keys(3002), "raw/ingest_date=2024-05-03/elsewhere.parquet", *long_keys(6000)[3002:]]
+    *inputs, first, second, elsewhere = (replace(world.plan.inputs[0], key=key) for key in keys[:3003])
+    made = replace(world.plan, inputs=tuple(inputs), left_out=(first, second, elsewhere))
+    engine = Recording()
+    with pytest.raises(LakeUnusable, match="connection"):
+        rewrite_on_athena(world.lake, made, attempt="some", athena=engine)
+    named = f""" AND "$path" NOT IN ('{world.lake.uri}/{first.key}', '{world.lake.uri}/{second.key}'))"""
+    assert named in engine.statements[1]
+    more = tuple(replace(first, key=key) for key in keys[3003:])
+    engine = Recording()
+    with pytest.raises(LakeUnusable, match="connection"):
+        rewrite_on_athena(world.lake, replace(made, left_out=more), attempt="many", athena=engine)
+    assert engine.statements[1].count(f"'{world.lake.uri}/raw/") == 900
+    monkeypatch.setattr(athena_rewrite, "STATEMENT_BYTES", 50_000)
+    engine = Recording()
+    with pytest.raises(LakeUnusable, match="connection"):
+        rewrite_on_athena(world.lake, replace(made, left_out=more), attempt="short", athena=engine)
+    assert 30_000 < len(engine.statements[1].encode()) < 50_000 - 1024
+    engine = Recording()
+    with pytest.raises(LakeUnusable, match="connection"):
+        rewrite_on_athena(world.lake, replace(made, inputs=made.inputs[:100]), attempt="few", athena=engine)
+    assert "NOT IN ('" not in engine.statements[0], "a list of what is to be read opens nothing else"
+
+
+def test_a_table_that_was_made_by_a_statement_that_failed_is_taken(world: World) -> None:
+    made = replace(world.plan, inputs=tuple(replace(world.plan.inputs[0], key=key) for key in long_keys(3000)))
+    engine = MadeAndLost()
+    with pytest.raises(LakeUnusable, match="connection lost"):
+        rewrite_on_athena(world.lake, made, attempt="twice", athena=engine)
+    creates = [each for each in engine.statements if each.startswith("CREATE")]
+    assert len(creates) == 2
+    assert len(engine.statements) == len(creates) + 3 + 1, "a SELECT, tried three times, and DROP"
 
 
 def long_keys(count: int) -> list[str]:
@@ -209,6 +247,18 @@ class Recording:
 
     def run(self, sql: str) -> None:
         self.statements.append(sql)
+
+
+class MadeAndLost(Recording):
+    """One that is lost sight of after it has made a table, too."""
+
+    def run(self, sql: str) -> None:
+        again = any(each.startswith("CREATE") for each in self.statements)
+        super().run(sql)
+        if sql.startswith("CREATE") and not again:
+            raise StatementFailed("connection lost")
+        if sql.startswith("CREATE") and "IF NOT EXISTS" not in sql:
+            raise StatementFailed("AlreadyExistsException: Table already exists")
 
 
 def test_a_day_that_is_cut_is_adopted_as_a_whole(world: World) -> None:
@@ -414,6 +464,14 @@ def test_what_athena_cannot_see_is_refused_with_the_engines_that_can(world: Worl
             rewrite_on_athena(lake, plan, attempt="none")
         assert "\n" not in str(raised.value)
     assert not world.service.statements
+
+
+def test_a_workgroup_that_keeps_its_results_to_itself_is_refused(world: World) -> None:
+    world.service.workgroup["ManagedQueryResultsConfiguration"] = {"Enabled": True}
+    with pytest.raises(BadParameter, match=r"^--workgroup: wg has managed query results, .* to S3\)$") as raised:
+        world.rewrite()
+    assert "\n" not in str(raised.value)
+    assert len(world.service.statements) == 1
 
 
 def test_without_awswrangler_it_says_what_to_install(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.spark._progress import watch
-from etl.spark._tasks import OBJECT_BYTES, TASK_BYTES, count_parts, group_by_size
+from etl.spark._tasks import OBJECT_BYTES, TASK_BYTES, count_parts, count_shuffle_parts, group_by_size
 
 
 def cut(sizes: list[int], *, cores: int = 4) -> list[list[int]]:
@@ -50,6 +50,12 @@ def test_files_are_about_as_large_as_they_should_be() -> None:
     assert count_parts(60 << 20, target_bytes=target, cores=8) == 1, "one small file rather than eight"
     assert count_parts(8 * target, target_bytes=target, cores=8) == 4, "quarters of the target keep cores busy"
     assert count_parts(800 * target, target_bytes=target, cores=8) == 100
+
+
+def test_a_shuffle_of_very_many_tasks_does_not_grow_with_their_square() -> None:
+    assert [count_shuffle_parts(tasks, cores=8) for tasks in (1, 30, 700)] == [1, 30, 700], "as many as there are tasks"
+    assert 66_880 * count_shuffle_parts(66_880, cores=64) < 0.05 * 66_880**2
+    assert count_shuffle_parts(6_688, cores=1_000) >= 1_000, "no core is idle"
 
 
 def test_who_waits_is_told_in_its_own_thread_and_may_interrupt() -> None:

@@ -22,6 +22,7 @@ from etl.athena._select import (
     folded_rows_sql,
     kept_rows_sql,
     listed,
+    listed_within,
     rows_by_hour_sql,
     rows_by_object_sql,
 )
@@ -37,6 +38,8 @@ _OTHERS: Final = "accesslake compact --engine local or spark"
 _TRIES: Final = 3
 _UNLOAD_BYTES: Final = 1024
 """What UNLOAD itself adds to its SELECT, with room to spare."""
+_LISTED_MOST: Final = 900
+"""Paths of a list. Of more than 1,000 Trino 435 knows the first and the last alone when it opens objects."""
 _LIMITS: Final = (
     "raise the workgroup's limit of scanned bytes or the query timeout, or accesslake compact --engine spark"
 )
@@ -74,15 +77,16 @@ def rewrite_on_athena(
 
     Within a file rows are sorted; files of a day overlap. An hour is never divided, nor the sort of it: a statement that is too
     large for Athena is a `QueryError`, like one that the workgroup's limit of scanned bytes ends. Raises `BadParameter` for a
-    plan or a lake that Athena cannot see, `LakeMismatch` if Athena sees other committed rows than there are, `LakeUnusable`
-    for trouble after which the next run goes on.
+    plan or a lake that Athena cannot see and a workgroup whose results cannot be read, `LakeMismatch` if Athena sees other
+    committed rows than there are, `LakeUnusable` for trouble after which the next run goes on.
     """
     _check_seen(lake, plan)
     engine = athena or WrangledAthena(lake.database, workgroup, f"{lake.uri}/{STAGING}{plan.batch}/{attempt}/results/")
     inputs = plan.inputs
     left_out: tuple[str, ...] = ()
+    damaged = _damaged_of(lake, plan)
     while inputs:
-        run = _Run(lake, plan.batch, attempt, inputs, engine)
+        run = _Run(lake, plan.batch, attempt, inputs, (*left_out, *damaged), engine)
         try:
             with run.source() as source:
                 written = run.write(source, target_bytes, rows_per_statement, on_rows)
@@ -103,6 +107,13 @@ def _check_seen(lake: Lake, plan: Plan) -> None:
             raise BadParameter(item.key, "lies in no day's folder, where Athena looks for nothing", hint=_OTHERS)
 
 
+def _damaged_of(lake: Lake, plan: Plan) -> tuple[str, ...]:
+    """Keys of what lies beside the plan's inputs, in their days, and is known to be unreadable."""
+    days = {day_of(item.key) for item in plan.inputs}
+    known = [*plan.left_out, *(item for commit in lake.commits() for item in commit.left_out)]
+    return tuple(dict.fromkeys(item.key for item in known if day_of(item.key) in days))
+
+
 @dataclass(frozen=True)
 class _Run:
     """One go at the inputs that are thought to be readable."""
@@ -111,16 +122,17 @@ class _Run:
     batch: str
     attempt: str
     inputs: tuple[Input, ...]
+    damaged: tuple[str, ...]
+    """Keys of what is not planned, lies in the same days, and cannot be read."""
     athena: Athena
 
     @contextmanager
     def source(self) -> Iterator[Source]:
         """The inputs as SQL: a list in each statement, or a table of it for as long as it is needed where that is too long."""
-        addresses = [self._address(item) for item in self.inputs]
+        addresses = [self._address(item.key) for item in self.inputs]
         days = tuple(sorted({day_of(item.key) for item in self.inputs}))
         source = Source(self.lake.database, days, listed(addresses))
-        longest = kept_rows_sql(source, Slice(_ANY_HOUR, _ANY_HOUR, 0), batch=self.batch, again=days)
-        if len(longest.encode()) + _UNLOAD_BYTES <= STATEMENT_BYTES:
+        if len(addresses) <= _LISTED_MOST and self._room(source) >= 0:
             yield source
             return
         run = uuid.uuid4().hex
@@ -131,13 +143,23 @@ class _Run:
         name = f"accesslake_plan_{self.batch}_{run}"
         table = f"`{self.lake.database}`.`{name}`"
         location = f"{self.lake.uri}/{folder}".replace("\\", "\\\\").replace("'", "\\'")
-        create = f"CREATE EXTERNAL TABLE {table} (`address` string) STORED AS PARQUET LOCATION '{location}'"
+        # A statement that is tried again may have made the table already, and nothing else has this name.
+        create = (
+            f"CREATE EXTERNAL TABLE IF NOT EXISTS {table} (`address` string) STORED AS PARQUET LOCATION '{location}'"
+        )
         try:
             self._tried(lambda: self.athena.run(create))
-            yield replace(source, objects=f'SELECT address FROM "{self.lake.database}"."{name}"')
+            source = replace(source, objects=f'SELECT address FROM "{self.lake.database}"."{name}"')
+            damaged = map(self._address, self.damaged[:_LISTED_MOST])
+            yield replace(source, damaged=listed_within(damaged, self._room(source)))
         finally:
             with suppress(StatementFailed):  # a table that stays behind is read by nobody
                 self.athena.run(f"DROP TABLE IF EXISTS {table}")
+
+    def _room(self, source: Source) -> int:
+        """Bytes that the longest statement leaves."""
+        longest = kept_rows_sql(source, Slice(_ANY_HOUR, _ANY_HOUR, 0), batch=self.batch, again=source.days)
+        return STATEMENT_BYTES - _UNLOAD_BYTES - len(longest.encode())
 
     def write(self, source: Source, target_bytes: int, rows_per_statement: int, on_rows: OnRows) -> Winner:
         """The attempt's files, statement by statement; a day is adopted once all of it is written."""
@@ -170,12 +192,12 @@ class _Run:
     def _check_objects(self, source: Source) -> None:
         """Each input has to give the rows that were planned, each with a time. Raises `_Damaged` for damaged ones."""
         found = {str(address): int(rows) for address, rows in self._select(rows_by_object_sql(source))}
-        odd = [item for item in self.inputs if found.get(self._address(item), 0) != item.rows]
+        odd = [item for item in self.inputs if found.get(self._address(item.key), 0) != item.rows]
         if odd:
             self._raise_damaged(odd)
-            seen = found.get(self._address(odd[0]), 0)
+            seen = found.get(self._address(odd[0].key), 0)
             raise LakeUnusable(
-                self._address(odd[0]),
+                self._address(odd[0].key),
                 f"Athena sees {seen} rows with a time in it, {odd[0].rows} were planned",
                 hint=_OTHERS,
             )
@@ -238,8 +260,8 @@ class _Run:
         if damaged:
             raise _Damaged(damaged)
 
-    def _address(self, item: Input) -> str:
-        return f"{self.lake.uri}/{item.key}"
+    def _address(self, key: str) -> str:
+        return f"{self.lake.uri}/{key}"
 
     @property
     def _staging(self) -> str:

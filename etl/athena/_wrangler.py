@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from etl.athena._engine import StatementFailed
 from etl.athena._select import PARTITION
-from etl.errors import UsageError, first_line
+from etl.errors import BadParameter, UsageError, first_line
 
 if TYPE_CHECKING:
     import boto3
@@ -33,8 +33,16 @@ class WrangledAthena:
     """boto3's default if None."""
 
     def select(self, sql: str) -> list[tuple[str, ...]]:
-        """The rows of a SELECT as texts, from the CSV file that Athena writes anyway."""
-        return read_rows(self._fetch(self._start(sql)["ResultConfiguration"]["OutputLocation"]))
+        """The rows of a SELECT as texts, from the CSV file that Athena writes anyway.
+
+        Raises `BadParameter` for a workgroup that keeps its results to itself, where there is none
+        (https://docs.aws.amazon.com/athena/latest/ug/managed-results.html).
+        """
+        place = self._start(sql).get("ResultConfiguration", {}).get("OutputLocation")
+        if not place:
+            reason = f"{self.workgroup} has managed query results, so it writes none to S3, where they are read"
+            raise BadParameter("--workgroup", reason, hint="name one that writes its results to S3")
+        return read_rows(self._fetch(place))
 
     def unload(self, sql: str, folder: str) -> list[str]:
         """The files that the data manifest lists: what a failed or ended worker has left in the folder is in none."""

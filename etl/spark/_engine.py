@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from etl.compact import DEFAULT_TARGET_BYTES, OnRows
@@ -35,11 +36,8 @@ def rewrite_on_spark(
     row for each that was read and half for each that was written. Raises `LakeUnusable`, and `UsageError` where Spark cannot
     start.
     """
-    from py4j.protocol import Py4JError
-    from pyspark.errors import PySparkException
-
     from etl.spark._rewrite import Work, rewrite_work
-    from etl.spark._session import one_machine, spark_session
+    from etl.spark._session import TROUBLE, is_running, one_machine, spark_session
 
     with spark_session(one_machine(workers=workers, scratch=lake.store.scratch()), session=session) as spark:
         context = spark.sparkContext
@@ -55,9 +53,18 @@ def rewrite_on_spark(
             context.setJobGroup(attempt, f"accesslake compact {plan.batch}", interruptOnCancel=True)
             return rewrite_work(work)
 
+        def cancel() -> None:
+            with suppress(*TROUBLE):  # without a Spark there is nothing to cancel
+                context.cancelJobGroup(attempt)
+
         try:
-            return watch(act, tell=tell, cancel=lambda: context.cancelJobGroup(attempt))
-        except (PySparkException, Py4JError) as error:
+            return watch(act, tell=tell, cancel=cancel)
+        except TROUBLE as error:
+            if not is_running(context):
+                reason = "compaction failed: Spark ended before its work was done"
+                raise LakeUnusable(lake.uri, reason, hint="was it stopped, or killed for want of memory?") from error
+            if isinstance(error, (OSError, EOFError)):
+                raise
             raise LakeUnusable(lake.uri, f"compaction failed: {_reason_of(error)}") from error
 
 

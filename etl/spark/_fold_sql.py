@@ -3,6 +3,11 @@
 `input` holds the rows, each with its `place`: the input's number in the upper half, the row's number in the lower. Places tell
 rows apart, and their order is that of the inputs' names. Only five columns of most rows are read, and only a hash of them
 travels: it finds the few rows worth comparing, and equality is of all fields.
+
+That holds while the hashes that stand twice are few enough to be sent to every executor (Spark's 10 MB, some million of them),
+and known before the join with them is planned: what Spark estimates of them grows with all rows, and it has shuffled those by the
+time it knows better. With more of them the rows themselves are shuffled once more: slower, and no less right. So they may be if
+log objects come again that an earlier batch holds rows of.
 """
 
 from __future__ import annotations
@@ -13,10 +18,11 @@ from etl.compact import CONTENT
 
 _CLUE: Final = "xxhash64(request_time, request_id, operation, key_name, version_id)"
 
+REPEATED_SQL: Final = f"SELECT {_CLUE} AS clue FROM input GROUP BY 1 HAVING count(*) > 1"
+"""Hashes of more rows than one."""
+
 SUSPECTS_SQL: Final = f"""
-SELECT {CONTENT}, source_key, line_no, place FROM input
-LEFT SEMI JOIN (SELECT {_CLUE} AS clue FROM input GROUP BY 1 HAVING count(*) > 1) AS repeated
-ON {_CLUE} = repeated.clue
+SELECT {CONTENT}, source_key, line_no, place FROM input LEFT SEMI JOIN repeated ON {_CLUE} = repeated.clue
 """
 """All rows that may be equal to another one of the batch."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
@@ -16,10 +16,11 @@ from pyspark.sql.functions import expr, shiftright
 from etl.lake import Input, Lake, Output, Plan, Winner, raw_name
 from etl.lake._layout import day_of
 from etl.schema import SCHEMA
-from etl.spark._fold_sql import AGAIN_SQL, COPIES_SQL, FOLDED_BEFORE_SQL, REDELIVERED_SQL, SUSPECTS_SQL
+from etl.spark._fold_sql import AGAIN_SQL, COPIES_SQL, FOLDED_BEFORE_SQL, REDELIVERED_SQL, REPEATED_SQL, SUSPECTS_SQL
 from etl.spark._read import ReadCommitted, ReadInputs
 from etl.spark._rows import COMMITTED_SCHEMA, PLACE, READ_SCHEMA, REPORT, ROWS_BITS, SORTED_BY, ddl_of
-from etl.spark._tasks import count_parts, group_by_size
+from etl.spark._session import TROUBLE
+from etl.spark._tasks import count_parts, count_shuffle_parts, group_by_size
 from etl.spark._write import WRITTEN, NameFiles, WriteFiles, number_files, read_written
 
 _KEYS_SHARE: Final = 50
@@ -85,8 +86,13 @@ def rewrite_work(work: Work) -> Winner:
 def _persisted(frame: DataFrame, kept: ExitStack) -> DataFrame:
     """The frame, worked out once and then on the executors' disks until the block ends."""
     frame.persist(StorageLevel.DISK_ONLY)
-    kept.callback(frame.unpersist)
+    kept.callback(_unpersist, frame)
     return frame
+
+
+def _unpersist(frame: DataFrame) -> None:
+    with suppress(*TROUBLE):  # what ended the block is to be told, not that Spark has gone since
+        frame.unpersist()
 
 
 # --- Read -------------------------------------------------------------------------------------------------------------
@@ -105,7 +111,7 @@ def _read(work: Work) -> DataFrame:
     numbered = [{**item, "number": number} for number, item in enumerate(items)]
     groups = group_by_size(numbered, size_of=lambda item: int(item["size"]), cores=work.cores)
     # What is kept is not made fewer by its size, as other shuffles are: a small lake would be two hundred empty tasks.
-    work.spark.conf.set("spark.sql.shuffle.partitions", str(len(groups)))
+    work.spark.conf.set("spark.sql.shuffle.partitions", str(count_shuffle_parts(len(groups), cores=work.cores)))
     read = ReadInputs(lake.uri, plan.ingest_date, work.rows_read)
     return work.tasks(groups).mapInArrow(read, ddl_of(READ_SCHEMA))
 
@@ -141,10 +147,12 @@ def _by_day(plan: Plan, counts: Mapping[int, int]) -> dict[str, int]:
 def _fold(work: Work, kept: ExitStack) -> DataFrame:
     """Places of the rows to drop."""
     spark = work.spark
-    suspects = _persisted(spark.sql(SUSPECTS_SQL), kept)
     before = _folded_before(work, kept)
-    if suspects.isEmpty():
+    repeated = _persisted(spark.sql(REPEATED_SQL), kept)
+    if not repeated.count():  # all of them, so that their size is known to the join with them
         return before
+    repeated.createOrReplaceTempView("repeated")
+    suspects = _persisted(spark.sql(SUSPECTS_SQL), kept)
     suspects.createOrReplaceTempView("suspects")
     gone = _persisted(spark.sql(REDELIVERED_SQL).union(before).distinct(), kept)
     gone.createOrReplaceTempView("gone")

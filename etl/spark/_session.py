@@ -11,14 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from py4j.protocol import Py4JError
 from pyspark import SparkContext
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from etl.errors import UsageError
+from etl.errors import UsageError, first_line
 
 ROWS_PER_BATCH: Final = 4_000
 """Rows that cross between Spark and Python at once: a client chooses how long its lines are."""
+TROUBLE: Final = (PySparkException, Py4JError, OSError, EOFError)
+"""What calls of Spark raise; the last two once its process is gone."""
 _SILENT: Final = Path(__file__).with_name("log4j2.properties")
 _ONE_MACHINE: Final = {
     "spark.master": "local[2]",
@@ -56,6 +59,8 @@ def spark_session(settings: dict[str, str], *, session: SparkSession | None = No
     """
     before = SparkContext._active_spark_context
     found = session or (_started({} if _is_submitted() else settings) if before is None else _started({}))
+    if not is_running(found.sparkContext):
+        raise UsageError("Apache Spark", "has ended", hint="start a session anew")
     try:
         # Has settings of its own, and shares everything else.
         ours = found.newSession()
@@ -67,7 +72,28 @@ def spark_session(settings: dict[str, str], *, session: SparkSession | None = No
             yield ours
     finally:
         if session is None and before is None:
-            found.stop()
+            _stop(found)
+
+
+def is_running(context: SparkContext) -> bool:
+    """Whether Spark still answers: its process can be killed, and a cluster can end it."""
+    try:
+        return context._jsc is not None and not context._jsc.sc().isStopped()
+    except TROUBLE:
+        return False
+
+
+def _stop(spark: SparkSession) -> None:
+    context = spark.sparkContext
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            spark.stop()
+    except TROUBLE:
+        # Its process is gone, and PySpark would go on asking it: a second call asks no more, and forgets the rest.
+        context.stop()
+        SparkContext._gateway = SparkContext._jvm = None
+        SparkSession._instantiatedSession = SparkSession._activeSession = None
 
 
 def _is_submitted() -> bool:
@@ -85,5 +111,11 @@ def _started(settings: dict[str, str]) -> SparkSession:
         builder = builder.config(name, value)
     try:
         return builder.getOrCreate()
-    except (PySparkException, OSError) as error:
-        raise UsageError("Apache Spark", f"does not start: {str(error).splitlines()[0]}") from error
+    except TROUBLE as error:
+        raise UsageError("Apache Spark", f"does not start: {_reason_of(error)}", hint="it runs on Java 17") from error
+
+
+def _reason_of(error: Exception) -> str:
+    """What Java says, which stands below what PySpark asked; else what PySpark says."""
+    said = [line.removeprefix(": ") for line in str(error).splitlines() if line.startswith(": ")]
+    return said[0] if said else first_line(error)

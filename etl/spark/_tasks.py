@@ -14,6 +14,8 @@ _TASKS_PER_CORE: Final = 3
 _PACKED: Final = 8
 """Rows in memory are about this many times as large as in a compacted file: generated ones take 907 bytes and 101 to 112."""
 _LEAST_SHARE: Final = 4
+_SHUFFLE_PARTS: Final = 2_000
+"""As many as Spark keeps the exact sizes of."""
 
 _Item = TypeVar("_Item")
 
@@ -35,6 +37,14 @@ def group_by_size(items: Iterable[_Item], *, size_of: Callable[[_Item], int], co
         groups[-1].append(item)
         held += weight
     return groups
+
+
+def count_shuffle_parts(tasks: int, *, cores: int) -> int:
+    """Into how many parts what so many tasks read is shuffled: as many, but each task writes a block for each part.
+
+    So there is a bound, which leaves no core idle; above it parts become larger, and Spark sorts them on disk.
+    """
+    return min(tasks, max(_SHUFFLE_PARTS, cores * _TASKS_PER_CORE))
 
 
 def count_parts(row_bytes: int, *, target_bytes: int, cores: int) -> int:

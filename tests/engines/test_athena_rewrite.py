@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import trino_server
 from athena_service import kept_by_glue, upload
 from conftest import S3Server
 from hostile_keys import hostile_log, put_firehose
@@ -289,6 +290,33 @@ def test_a_damaged_object_is_left_out(world: World) -> None:
     verify(lake, plan, found)
     assert sorted(found.left_out) == [f"raw/ingest_date={ARRIVAL}/{name}.parquet" for name in ("damaged", "gone")]
     assert found.rows == 1
+
+
+def test_damaged_objects_beside_the_planned_ones_are_not_opened(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a table of many paths Trino knows nothing when it opens objects: here of few, which it would look up first."""
+    monkeypatch.setattr(athena_rewrite, "_LISTED_MOST", 3)
+    monkeypatch.setitem(trino_server._HEADERS, "X-Trino-Session", "enable_dynamic_filtering=false")
+
+    def batch(name: str) -> Iterator[Path]:
+        for number in range(5):
+            row = raw_row(f"s3://{name}-{number}", 1, request_id=f"{name}{number}")
+            yield put_raw(world.folder, f"{name}-{number}", [row], day=ARRIVAL)
+        damaged = put_raw(world.folder, f"{name}-damaged", [raw_row("s3://damaged", 1)], day=ARRIVAL)
+        damaged.write_bytes(b"\xa5" * damaged.stat().st_size)
+        yield damaged
+
+    world.put_batches([batch("committed"), batch("planned")])
+    lake = world.open()
+    plan = read_or_create_plan(lake, now=NOW)
+    assert plan is not None
+    late = world.folder / plan.inputs[-1].key
+    world.put(plan.inputs[-1].key, b"\xa5" * late.stat().st_size)
+    found = rewrite_on_athena(lake, plan, attempt="athena", athena=world.athena)
+    verify(lake, plan, found)
+    assert found.rows == 4
+    assert found.left_out == (plan.inputs[-1].key,)
+    (commit,) = lake.commits()
+    assert (len(plan.left_out), len(commit.left_out)) == (1, 1)
 
 
 def test_trino_writes_times_as_int96(world: World) -> None:

@@ -14,7 +14,9 @@ from etl.athena import StatementFailed
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_CREATE = re.compile(r"CREATE EXTERNAL TABLE `(\w+)`\.`(\w+)` \((.*)\) STORED AS PARQUET LOCATION '(.*)/'")
+_CREATE = re.compile(
+    r"CREATE EXTERNAL TABLE IF NOT EXISTS `(\w+)`\.`(\w+)` \((.*)\) STORED AS PARQUET LOCATION '(.*)/'"
+)
 _NUMBERS = itertools.count()
 
 
@@ -58,7 +60,7 @@ class TrinoAthena:
             schema, table, columns, location = found.groups()
             columns = columns.replace("`", '"').replace(" string", " varchar")
             sql = (
-                f'CREATE TABLE "{schema}"."{table}" ({columns}) '
+                f'CREATE TABLE IF NOT EXISTS "{schema}"."{table}" ({columns}) '
                 f"WITH (format = 'PARQUET', external_location = '{location}')"
             )
         self._run(sql.replace("`", '"'))

@@ -201,6 +201,32 @@ def test_a_giant_day_of_one_bucket_is_written_by_several_tasks(tmp_path: Path, o
     assert len(done.outputs) <= len(giant) + 2 * 28
 
 
+def test_rows_that_have_no_equal_do_not_travel_to_be_compared(
+    tmp_path: Path, on_spark: Rewrite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if there are so many that their hashes would be too many to send: those that stand twice are few."""
+    from etl.spark import _rewrite, _session
+
+    create_lake(str(tmp_path))
+    rows = [raw_row("s3://logs/many", number, request_id=str(number)) for number in range(4_000)]
+    put_raw(tmp_path, "many", rows)
+    put_raw(tmp_path, "again", rows[:5])
+    plans: list[str] = []
+    fold = _rewrite._fold
+
+    def looked_at(work: Any, kept: Any) -> Any:
+        folded = fold(work, kept)
+        plans.append(work.spark.table("suspects")._jdf.queryExecution().toString())
+        return folded
+
+    monkeypatch.setattr(_rewrite, "_fold", looked_at)
+    monkeypatch.setitem(_session._OURS, "spark.sql.autoBroadcastJoinThreshold", "10000")
+    assert assert_same(tmp_path, on_spark).duplicates == 5
+    (plan,) = plans
+    assert "BroadcastHashJoin [xxhash64(" in plan
+    assert "hashpartitioning(xxhash64(" not in plan
+
+
 def test_very_many_tiny_objects_are_seen_by_readers_once(tmp_path: Path, on_spark: Rewrite) -> None:
     lake = tmp_path / "lake"
     logs = write_logs(tmp_path / "logs", {f"{number:04}.log": log_text(2, seed=str(number)) for number in range(300)})

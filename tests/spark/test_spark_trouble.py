@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,14 +19,14 @@ from compact_cases import lake as lake
 from compact_cases import staged
 from compact_cases import truth as truth
 from small_lakes import DAY_1, DAY_2, Truth, add_logs, difference, log_text, read_lake, write_logs
-from spark_cases import TRIES
+from spark_cases import MISSING, TRIES
 from spark_cases import on_spark as on_spark
 from spark_cases import spark as spark
 from spark_faults import ThenFails, send_whole
 
 from etl.audit import audit
 from etl.compact import Rewrite, compact, rewrite
-from etl.errors import LakeUnusable
+from etl.errors import LakeUnusable, UsageError
 from etl.ingest import ingest
 
 HERE = Path(__file__).parent
@@ -112,6 +115,67 @@ def test_a_driver_that_is_killed_leaves_a_lake_that_reads_exactly(
     assert (again.batch, again.rows_out) == ("0000000002", 40)
     assert difference(read_lake(lake), truth) == ""
     assert audit(str(lake)).ok
+
+
+@pytest.mark.skipif(bool(MISSING), reason=MISSING)
+@pytest.mark.parametrize("point", ["ReadInputs", "WriteFiles"])
+def test_a_spark_that_is_killed_is_one_clear_error_and_another_can_start(lake: Path, truth: Truth, point: str) -> None:
+    """In the same process: nothing of the dead one is asked again. (What its client says to stderr is not ours.)"""
+    done = subprocess.run(
+        [sys.executable, str(HERE / "killed_spark.py"), str(lake), point],
+        env={**_environment(), "PYTHONPATH": f"{HERE.parent}:{HERE}"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    said, rows = done.stdout.splitlines()
+    assert said.startswith(f"{lake}: compaction failed: Spark ended before its work was done (")
+    assert rows == "68"
+    assert difference(read_lake(lake), truth) == ""
+
+
+@pytest.mark.skipif(bool(MISSING), reason=MISSING)
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [
+        ("exit 1", "Java gateway process exited"),
+        # As on a Java that is too new: it runs, and Spark's context refuses what it finds.
+        (
+            'exec {java} -Dspark.executor.heartbeatInterval=1h "$@"',
+            "java.lang.IllegalArgumentException: requirement failed",
+        ),
+    ],
+)
+def test_a_spark_that_cannot_start_is_one_clear_error(lake: Path, tmp_path: Path, does: str, said: str) -> None:
+    home = tmp_path / "home/bin"
+    home.mkdir(parents=True)
+    known = os.environ.get("JAVA_HOME")
+    java = f"{known}/bin/java" if known else shutil.which("java")
+    (home / "java").write_text(f"#!/bin/sh\n{does.format(java=java)}\n")
+    (home / "java").chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-m", "etl.cli", "compact", "--lake", str(lake), "--engine", "spark"],
+        env={**_environment(), "JAVA_HOME": str(home.parent)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+    line = done.stderr.splitlines()[-1]  # the scripts that start Spark say something themselves
+    assert line.startswith("accesslake: Apache Spark: does not start: ")
+    assert said in line
+    assert line.endswith("(it runs on Java 17)")
+
+
+def test_a_session_whose_spark_has_ended_is_refused(lake: Path) -> None:
+    pytest.importorskip("pyspark")
+    from etl.spark import rewrite_on_spark
+
+    ended = SimpleNamespace(sparkContext=SimpleNamespace(_jsc=None))
+    with pytest.raises(UsageError, match=r"^Apache Spark: has ended \("):
+        compact(str(lake), rewrite=partial(rewrite_on_spark, session=ended), now=DAY_1)
 
 
 def test_on_one_machine_spark_says_nothing(lake: Path, truth: Truth, spark: Any) -> None:
