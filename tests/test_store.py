@@ -6,15 +6,22 @@ import os
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+from botocore.exceptions import IncompleteReadError
+from botocore.response import StreamingBody
 from lake_records import COMMIT, PLAN, WINNER
+from s3transfer.utils import OSUtils
 from small_lakes import put_raw, raw_row, read_table
 
-from etl.errors import LakeUnusable, ObjectNotFound
+from etl.errors import LakeError, LakeUnusable, ObjectNotFound
 from etl.lake import (
     Lake,
     ObjectStore,
@@ -110,6 +117,8 @@ def test_what_is_not_there_is_not_found(store: ObjectStore, tmp_path: Path) -> N
         store.read("raw/none")
     with pytest.raises(ObjectNotFound):
         store.copy("staging/none", "compacted/x")
+    with pytest.raises(ObjectNotFound, match="raw/none"):
+        store.fetch("raw/none", tmp_path)
     store.delete("raw/none")
     assert names(store, "raw/") == []
     assert names(store, "compacted/") == []
@@ -245,6 +254,71 @@ def test_arrow_reads_with_the_credentials_of_the_hour() -> None:
     assert store.filesystem is store.filesystem
 
 
+def refusing(store: S3Store, operation: str, code: str, status: int) -> S3Store:
+    """The same store, which is refused this operation, each time it tries."""
+
+    def refuse(**_: object) -> Any:
+        return AWSResponse("memory", status, HTTPHeaders(), None), {
+            "Error": {"Code": code, "Message": f"{code} of the test"}
+        }
+
+    store.client.meta.events.register(f"before-call.s3.{operation}", refuse)
+    return store
+
+
+@pytest.fixture
+def bucket(new_bucket: Callable[[], str]) -> S3Store:
+    return S3Store(boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"]), new_bucket(), "lake")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind"),
+    [("AccessDenied", 403, LakeUnusable), ("SlowDown", 503, LakeUnusable), ("NoSuchBucket", 404, ObjectNotFound)],
+)
+def test_a_file_that_a_bucket_refuses_is_one_clear_error(
+    bucket: S3Store, code: str, status: int, kind: type[LakeError]
+) -> None:
+    file = new_file(bucket, b"data")
+    with pytest.raises(kind, match=code if kind is LakeUnusable else "no such") as caught:
+        refusing(bucket, "PutObject", code, status).move_in("raw/a", file)
+    assert caught.value.subject == f"{bucket.uri}/raw/a"
+    assert caught.value.retryable == (kind is LakeUnusable)
+    assert file.exists(), "the next try needs it"
+
+
+def test_a_file_that_breaks_off_at_every_try_is_one_clear_error(
+    bucket: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.create("raw/a", b"data")
+
+    def break_off(*_: object, **__: object) -> bytes:
+        raise IncompleteReadError(actual_bytes=1, expected_bytes=4)
+
+    monkeypatch.setattr(StreamingBody, "read", break_off)
+    with pytest.raises(LakeUnusable, match=r"raw/a: 1 read, but total bytes expected is 4") as caught:
+        bucket.fetch("raw/a", tmp_path)
+    assert caught.value.retryable
+
+
+def test_a_full_local_disk_is_not_the_bucket_s(
+    bucket: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.create("raw/a", b"data")
+
+    def full(*_: object, **__: object) -> object:
+        raise OSError(28, "No space left on device")
+
+    for place, name in ((OSUtils, "rename_file"), (Path, "mkdir")):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, full)
+            with pytest.raises(LakeUnusable, match="No space left on device") as caught:
+                bucket.fetch("raw/a", tmp_path / "x")
+            assert caught.value.subject == str(tmp_path / "x")
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    with pytest.raises(LakeUnusable, match="the temporary folder: No space left on device"):
+        bucket.scratch()
+
+
 def test_what_killed_runs_left_in_scratch_is_swept_after_a_day(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     yesterday = time.time() - 25 * 3600
@@ -282,3 +356,30 @@ def test_temporary_folders_of_killed_runs_are_swept_after_a_day(
         *("accesslake-gone", "accesslake-link", "accesslake-new", "other")
     ]
     assert (elsewhere / "spill" / "1").exists()
+
+
+def test_what_cannot_be_swept_ends_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another user's folder, of which nothing may be removed; what may be is."""
+    store = FolderStore(tmp_path / "lake")
+    temporary = tmp_path / "temporary"
+    theirs = (temporary / "accesslake-root", store.scratch() / "compact-root")
+    for folder in theirs:
+        (folder / "locked").mkdir(parents=True)
+    for name in ("a", "locked", "z"):
+        (store.scratch() / name).write_bytes(b"x")
+    yesterday = time.time() - 25 * 3600
+    for path in tmp_path.rglob("*"):
+        os.utime(path, (yesterday, yesterday))
+
+    def refuse(path: str | Path, **_: object) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    unlink = Path.unlink
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setattr(os, "rmdir", refuse)
+    monkeypatch.setattr(Path, "unlink", lambda path: (refuse if path.name == "locked" else unlink)(path))
+    sweep_scratch(store)
+    assert all(folder.exists() for folder in theirs)
+    assert sorted(path.name for path in store.scratch().iterdir()) == ["compact-root", "locked"]
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    sweep_scratch(store)

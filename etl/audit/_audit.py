@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from etl.catalog import open_lake
-from etl.compact import inspect_inputs, is_straggler
-from etl.lake import Input, Lake
+from etl.compact import inspect_inputs, is_straggler, read_footer
+from etl.errors import ObjectNotFound
+from etl.lake import Commit, Input, Lake, StoredObject
 from etl.lake._layout import COMPACTED, day_of, name_of, next_batch
 from etl.replay import read_receipts
 
@@ -28,6 +28,16 @@ class _Day:
     quarantine_holds: bool = True
 
 
+@dataclass(frozen=True)
+class _Replays:
+    """What receipts say."""
+
+    moved: Mapping[str, int]
+    """By raw name, how many of its quarantined lines became rows, which count where they are rows."""
+    outputs: Collection[str]
+    """Raw names of replayed rows: those are no log objects."""
+
+
 @dataclass
 class _Counts:
     """What the audit finds on its way through the lake."""
@@ -37,18 +47,15 @@ class _Counts:
     problems: list[str] = field(default_factory=list)
     inputs: list[Input] = field(default_factory=list)
     """Raw objects that are readable, or were when they were compacted."""
-    replayed: dict[str, int] = field(default_factory=dict)
-    """By raw name, how many of its quarantined lines became rows, which count where they are rows."""
+    replays: _Replays = field(default_factory=lambda: _Replays({}, frozenset()))
     stragglers: list[str] = field(default_factory=list)
-    replays: set[str] = field(default_factory=set)
-    """Raw names of replayed rows: those are no log objects."""
 
     def add(self, item: Input) -> _Day:
         """Count a raw object on the day it arrived."""
         day = self.days[day_of(item.key)]
         name = name_of(item.key)
-        moved = min(self.replayed.get(name, 0), item.quarantined)
-        day.log_objects += name not in self.replays
+        moved = min(self.replays.moved.get(name, 0), item.quarantined)
+        day.log_objects += name not in self.replays.outputs
         day.lines += item.lines - moved
         day.rows += item.rows
         day.quarantined += item.quarantined - moved
@@ -89,14 +96,24 @@ class Audit:
 def audit(lake: str, *, now: datetime | None = None) -> Audit:
     """Count every line of a lake: what came in, and where it is now.
 
-    Footers are read, and no rows: a byte that changed within a row is not found.
+    Footers are read, and no rows: a byte that changed within a row is not found. Raises `LakeUnusable` for the store's trouble.
+
+    Others may ingest, compact and replay meanwhile. So what tells of something is read before the thing itself, where that
+    comes first and stays (quarantine/, then raw/; compacted/, then its commit), and what is moved is looked for where it was
+    before where it goes to (the state and raw/, then the commits; lines of quarantine/, then receipts).
     """
     opened = open_lake(lake)
+    earlier = _read_replays(opened)
+    raw_since = opened.keeper.read().raw_since
+    uncompacted = opened.uncompacted()
+    commits = list(opened.commits())
     counts = _Counts()
-    _note_replays(opened, counts)
-    _count_committed(opened, counts)
-    _count_raw(opened, counts)
-    _hold_against_quarantine(opened, counts)
+    quarantined = _count_quarantined(opened, counts)
+    counts.replays = _read_replays(opened)
+    _count_committed(opened, commits, counts)
+    consumed = {item.key for commit in commits for item in (*commit.inputs, *commit.left_out)}
+    _count_raw(opened, (stored for stored in uncompacted if stored.key not in consumed), raw_since, counts)
+    _hold_against_quarantine(quarantined, earlier, counts)
     days = tuple(_audited(day, found) for day, found in sorted(counts.days.items()))
     today = (now or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%d")
     return Audit(
@@ -130,20 +147,21 @@ def _lag_days(day: str, event_days: set[str]) -> int | None:
         return None  # no events, or a raw object in a folder that is no day
 
 
-def _note_replays(lake: Lake, counts: _Counts) -> None:
+def _read_replays(lake: Lake) -> _Replays:
     """Each line once: both copies of an object that was taken on two days may have been replayed."""
     lines: dict[str, set[tuple[str, int]]] = defaultdict(set)
+    outputs = set()
     for receipt in read_receipts(lake.store):
-        counts.replays.add(receipt.output)
+        outputs.add(receipt.output)
         for source_key, numbers in receipt.lines.items():
             lines[name_of(receipt.object)].update((source_key, number) for number in numbers)
-    counts.replayed = {name: len(found) for name, found in lines.items()}
+    return _Replays({name: len(found) for name, found in lines.items()}, outputs)
 
 
-def _count_committed(lake: Lake, counts: _Counts) -> None:
+def _count_committed(lake: Lake, commits: Iterable[Commit], counts: _Counts) -> None:
     stored = {item.key: item.size for item in lake.store.list(COMPACTED)}
     last = ""
-    for commit in lake.commits():
+    for commit in commits:
         if commit.batch != next_batch(last):
             counts.problems.append(f"batch {next_batch(last)}: its commit is missing, batch {commit.batch} has one")
         last = commit.batch
@@ -179,8 +197,9 @@ def _count_committed(lake: Lake, counts: _Counts) -> None:
             )
 
 
-def _count_raw(lake: Lake, counts: _Counts) -> None:
-    waiting, raw_since = lake.uncompacted(), lake.keeper.read().raw_since
+def _count_raw(lake: Lake, uncompacted: Iterable[StoredObject], raw_since: str, counts: _Counts) -> None:
+    """What is gone when it is its turn was compacted and collected meanwhile: nobody else deletes there."""
+    waiting = list(uncompacted)
     counts.stragglers += [stored.key for stored in waiting if is_straggler(stored.key, raw_since=raw_since)]
     readable, unreadable = inspect_inputs(lake.store, waiting)
     for item in readable:
@@ -192,18 +211,28 @@ def _count_raw(lake: Lake, counts: _Counts) -> None:
         counts.problems.append(f"{item.key}: cannot be read")
 
 
-def _hold_against_quarantine(lake: Lake, counts: _Counts) -> None:
-    """Every quarantined line is stored. By log object: a run that was interrupted may have put them on an earlier day."""
-    stored: dict[str, list[int]] = defaultdict(list)
+def _count_quarantined(lake: Lake, counts: _Counts) -> Mapping[str, list[int]]:
+    """The lines in each object of quarantine/, by log object: a run that was interrupted may have put them on an earlier day."""
+    found: dict[str, list[int]] = defaultdict(list)
     for key in lake.quarantined_keys():
-        rows = _rows(lake, key)
-        if rows is None:
+        try:
+            footer = read_footer(lake.store, key)
+        except ObjectNotFound:
+            continue  # all of its lines became rows since it was listed
+        if footer is None:
             counts.problems.append(f"{key}: cannot be read")
-        stored[name_of(key)].append(rows or 0)
+        found[name_of(key)].append(footer.num_rows if footer else 0)
+    return found
+
+
+def _hold_against_quarantine(quarantined: Mapping[str, list[int]], earlier: _Replays, counts: _Counts) -> None:
+    """Every quarantined line is stored, unless it was replayed: since the audit began, or before."""
     for item in counts.inputs:
-        found = stored.get(name_of(item.key), [0])
+        name = name_of(item.key)
+        found = quarantined.get(name, [0])
+        most, least = (item.quarantined - replays.moved.get(name, 0) for replays in (earlier, counts.replays))
         # A replay that ended early leaves lines in quarantine/ which are rows already; the next one takes them out.
-        if not set(found) <= {item.quarantined, item.quarantined - counts.replayed.get(name_of(item.key), 0)}:
+        if not all(rows == item.quarantined or least <= rows <= most for rows in found):
             counts.days[day_of(item.key)].quarantine_holds = False
             counts.problems.append(
                 f"{item.key}: {item.quarantined} of its lines were quarantined, {min(found)} are in quarantine/"
@@ -211,15 +240,22 @@ def _hold_against_quarantine(lake: Lake, counts: _Counts) -> None:
 
 
 def _rows(lake: Lake, key: str) -> int | None:
+    """Rows of a committed file; None if it cannot be read."""
     try:
-        return int(pq.read_metadata(lake.store.path(key), filesystem=lake.store.filesystem).num_rows)
-    except (OSError, pa.ArrowInvalid):
+        footer = read_footer(lake.store, key)
+    except ObjectNotFound:
         return None
+    return None if footer is None else int(footer.num_rows)
 
 
 def _event_days(lake: Lake, key: str) -> set[str]:
-    """Oldest and newest event day of a raw object, from its statistics."""
-    metadata = pq.read_metadata(lake.store.path(key), filesystem=lake.store.filesystem)
+    """Oldest and newest event day of a raw object, from its statistics; none if it was collected meanwhile."""
+    try:
+        metadata = read_footer(lake.store, key)
+    except ObjectNotFound:
+        return set()
+    if metadata is None:
+        return set()
     names = [metadata.schema.column(place).name for place in range(metadata.num_columns)]
     if "event_date" not in names:
         return set()
@@ -227,5 +263,6 @@ def _event_days(lake: Lake, key: str) -> set[str]:
     for group in range(metadata.num_row_groups):
         statistics = metadata.row_group(group).column(names.index("event_date")).statistics
         if statistics is not None and statistics.has_min_max:
-            found |= {statistics.min, statistics.max}
+            with suppress(ValueError):  # of a foreign writer, bytes that are no text
+                found |= {str(statistics.min), str(statistics.max)}
     return found

@@ -16,7 +16,7 @@ from etl.compact._compact import (
     read_pending_plan,
 )
 from etl.compact._fold import CONTENT
-from etl.compact._inspect import inspect_inputs, is_intact
+from etl.compact._inspect import inspect_inputs, is_intact, read_footer
 from etl.compact._outputs import Outputs
 from etl.compact._plan import BatchLimit, Eligible, choose_objects, is_straggler, plan_batch, plan_logs
 from etl.compact._protocol import OnRows, Rewrite
@@ -50,6 +50,7 @@ __all__ = [
     "plan_batch",
     "plan_logs",
     "publish",
+    "read_footer",
     "read_log",
     "read_or_create_plan",
     "read_pending_plan",

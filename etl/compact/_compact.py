@@ -97,9 +97,9 @@ def compact(
     sweep_scratch(opened.store)
     plan = read_or_create_plan(opened, now=now, seal_delay=seal_delay, limit=limit)
     if plan is None:
-        return Compacted(None, 0, 0, 0, 0, 0, (), collect(opened, now=_moment(now), grace=grace))
+        return Compacted(None, 0, 0, 0, 0, 0, (), collect(opened, now=now, grace=grace))
     winner = carry_out(opened, plan, rewrite=rewrite, target_bytes=target_bytes, now=now, on_rows=on_rows)
-    collected = collect(opened, now=_moment(now), grace=grace)
+    collected = collect(opened, now=now, grace=grace)
     return Compacted(
         plan.batch,
         winner.rows + winner.duplicates,
@@ -244,7 +244,7 @@ def commit(lake: Lake, plan: Plan, winner: Winner, *, now: datetime | None = Non
     create_record(lake.store, commit_key(plan.batch), record)
 
 
-def collect(lake: Lake, *, now: datetime, grace: timedelta) -> int:
+def collect(lake: Lake, *, now: datetime | None = None, grace: timedelta) -> int:
     """Delete raw objects whose batch was committed at least `grace` ago, and what its attempts left in staging.
 
     A batch whose run ended before it wrote its record gets one now: its grace starts late rather than early.
@@ -256,10 +256,12 @@ def collect(lake: Lake, *, now: datetime, grace: timedelta) -> int:
     consumed: list[str] = []
     tidied: list[str] = []
     for found in lake.commits():
-        committed_at = found.committed_at or _iso(now)
+        # Not before the batch was seen: another run may just have committed it, and write a later time.
+        moment = _moment(now)
+        committed_at = found.committed_at or _iso(moment)
         if not found.committed_at:
             create_record(lake.store, commit_key(found.batch), replace(found, committed_at=committed_at))
-        if now - datetime.fromisoformat(committed_at) < grace:
+        if moment - datetime.fromisoformat(committed_at) < grace:
             continue
         consumed += [item.key for item in found.inputs if item.key in present]
         tidied += staged[found.batch]

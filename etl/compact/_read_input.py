@@ -11,12 +11,11 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from etl.compact._inspect import has_columns, is_intact
+from etl.compact._inspect import UNREADABLE, find_damage, read_batches
 from etl.compact._left_out import restore_left_out
 from etl.errors import LakeUnusable, ObjectNotFound, RowsNotConserved, first_line
 from etl.lake import Input, Lake, PlannedLog, quarantine_key, raw_key, raw_name
 from etl.parse import parse_stream
-from etl.schema import SCHEMA
 from etl.sinks import scratch_files, write_parquet
 from etl.sources import LogSource, read_parts, text_only
 
@@ -45,18 +44,16 @@ def read_raw(lake: Lake, item: Input) -> Iterator[pa.RecordBatch]:
         with pq.ParquetFile(
             lake.store.path(item.key), filesystem=lake.store.filesystem, coerce_int96_timestamp_unit="ms"
         ) as file:
-            if not has_columns(file.schema_arrow):
-                raise RowsNotConserved(item.key, "lacks a column, or has one of another type")
-            names = [name for name in SCHEMA.names if name in file.schema_arrow.names and name != "event_date"]
-            for batch in file.iter_batches(_ROWS_PER_BATCH, columns=names):
+            for batch in read_batches(file, item.key, rows_at_once=_ROWS_PER_BATCH):
                 rows += batch.num_rows
-                yield restore_left_out(_with_schema(batch))
+                yield restore_left_out(batch)
     except FileNotFoundError as error:
         raise ObjectNotFound(item.key, "no such object in the lake") from error
-    except (OSError, pa.ArrowException) as error:
-        if is_intact(lake.store, item):
+    except UNREADABLE as error:
+        damage = find_damage(lake.store, item)
+        if not damage:
             raise LakeUnusable(f"{lake.uri}/{item.key}", first_line(error)) from error
-        raise RowsNotConserved(item.key, f"cannot be read: {first_line(error)}") from error
+        raise RowsNotConserved(item.key, damage) from error
     if rows != item.rows:
         raise RowsNotConserved(item.key, f"{rows} rows, {item.rows} were planned")
 
@@ -108,16 +105,3 @@ def write_log(
     if written.quarantined and name not in quarantined:
         lake.store.move_in(quarantine_key(name, ingest_date), quarantine_file)
     return Input(raw_key(name, ingest_date), log.version, log.size, written.rows, written.lines, written.quarantined)
-
-
-def _with_schema(rows: pa.RecordBatch) -> pa.RecordBatch:
-    """All columns of the schema, in its order and types."""
-    times = rows.column("request_time").cast(pa.timestamp("ms"), safe=False)
-    if times.null_count:
-        raise pa.ArrowInvalid("a row without a time")
-    columns = {name: rows.column(name) for name in rows.schema.names}
-    columns |= {"request_time": times, "event_date": times.cast(pa.date32()).cast(pa.string())}
-    nothing = pa.nulls(rows.num_rows, pa.string())
-    return pa.RecordBatch.from_arrays(
-        [columns.get(field.name, nothing).cast(field.type) for field in SCHEMA], schema=SCHEMA
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,35 +11,27 @@ from typing import Final
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from etl.compact._fold import (
-    CONTENT,
-    COPIES_SQL,
-    FOLDED_BEFORE_SQL,
-    KEPT_SQL,
-    REDELIVERED_SQL,
-    REPEATED_SQL,
-    SUSPECTS_SQL,
-)
-from etl.compact._inspect import is_intact
+from etl.compact._fold import COPIES_SQL, KEPT_SQL, REDELIVERED_SQL, REPEATED_SQL, SUSPECTS_SQL
+from etl.compact._fold_committed import fold_committed, read_parquet
+from etl.compact._inspect import find_damage
 from etl.compact._left_out import restore_left_out
 from etl.compact._outputs import Outputs
 from etl.compact._protocol import OnRows
 from etl.compact._read_input import write_log
 from etl.compact._sort import BYTES_PER_PART, PLACE, SORT_KEY, Parts, choose_bounds, ints_of
 from etl.errors import LakeUnusable, ObjectNotFound, RowsNotConserved, SourceError, first_line
-from etl.lake import Input, Lake, Plan, Winner, request_each
+from etl.lake import Input, Lake, ObjectStore, Plan, Winner, request_each
 from etl.lake._layout import day_of
-from etl.schema import BATCH_ID, COMPACTED_FIELDS
+from etl.schema import RAW_TABLE_FIELDS, Kind
 
 DEFAULT_TARGET_BYTES: Final = 256 << 20
 _ROWS_PER_BATCH: Final = 40_000
 _MEMORY_LIMIT: Final = "512MB"
-_NAMES: Final = tuple(field.name for field in COMPACTED_FIELDS if field is not BATCH_ID)
+_NAMES: Final = tuple(field.name for field in RAW_TABLE_FIELDS)
 _SAMPLED_ROWS: Final = 500_000
 _NONE: Final = np.empty(0, np.int64)
+_SQL_TYPES: Final = {Kind.STRING: "VARCHAR", Kind.INT: "INTEGER", Kind.BIGINT: "BIGINT", Kind.TIMESTAMP: "TIMESTAMP_MS"}
 
 _OBJECTS_SQL: Final = """
 CREATE TEMP TABLE objects AS
@@ -71,17 +62,48 @@ def rewrite(
     made, and one bad object must not hold up all that follow. Raises `LakeUnusable`.
     """
     readable = plan
-    left_out: tuple[str, ...] = ()
+    left_out: dict[str, str] = {}
     while True:
         try:
             written = _rewrite(lake, readable, attempt, target_bytes, on_rows)
-            return replace(written, left_out=(*left_out, *written.left_out))
-        except (duckdb.Error, ObjectNotFound, RowsNotConserved) as error:
-            damaged = tuple(item.key for item in readable.inputs if not is_intact(lake.store, item))
+            return replace(written, left_out=(*left_out, *written.left_out), reasons=left_out | {**written.reasons})
+        except (duckdb.Error, pa.ArrowException, ObjectNotFound, RowsNotConserved) as error:
+            damaged = _find_damaged(lake, readable.inputs)
             if not damaged:
-                raise LakeUnusable(lake.uri, f"compaction failed: {first_line(error)}") from error
+                # DuckDB reads and writes local files alone: a disk that it finds full is not the bucket's.
+                subject = str(lake.store.scratch()) if isinstance(error, duckdb.Error) else lake.uri
+                raise LakeUnusable(subject, f"compaction failed: {first_line(error)}") from error
         readable = replace(readable, inputs=tuple(item for item in readable.inputs if item.key not in damaged))
-        left_out = (*left_out, *damaged)
+        left_out |= damaged
+
+
+def _find_damaged(lake: Lake, inputs: Sequence[Input]) -> dict[str, str]:
+    """Inputs that cannot be rewritten, and why. DuckDB refuses more than Arrow does, so it is asked where Arrow finds nothing."""
+    for find in (find_damage, _find_refusal):
+        damaged = {item.key: reason for item in inputs if (reason := find(lake.store, item))}
+        if damaged:
+            return damaged
+    return {}
+
+
+def _find_refusal(store: ObjectStore, item: Input) -> str:
+    """Why DuckDB cannot read an input that is alone, `""` if it can."""
+    try:
+        with TemporaryDirectory(prefix="inspect-", dir=store.scratch(), ignore_cleanup_errors=True) as name:
+            scratch = Path(name)
+            items = {str(store.fetch(item.key, scratch)): item}
+            with _connect(scratch) as connection:
+                connection.execute(_input_sql(connection, items))
+                connection.execute(_OBJECTS_SQL)
+                _check_inputs(connection, items)
+                connection.execute("SELECT sum(hash(COLUMNS(*))) FROM input").fetchall()
+    except duckdb.OutOfMemoryException:
+        return ""
+    except (duckdb.Error, ObjectNotFound, RowsNotConserved) as error:
+        return f"cannot be read: {first_line(error)}"
+    except OSError as error:
+        raise LakeUnusable(str(store.scratch()), f"compaction failed: {error.strerror or first_line(error)}") from error
+    return ""
 
 
 def _rewrite(lake: Lake, plan: Plan, attempt: str, target_bytes: int, on_rows: OnRows) -> Winner:
@@ -113,9 +135,10 @@ def _rewrite(lake: Lake, plan: Plan, attempt: str, target_bytes: int, on_rows: O
                         outputs.add(rows.slice(start, _ROWS_PER_BATCH))
                         on_rows(outputs.rows, planned)
                 return replace(found, outputs=outputs.finish(), folded=folded)
-    except (OSError, pa.ArrowInvalid) as error:
-        reason = getattr(error, "strerror", None) or first_line(error)
-        raise LakeUnusable(lake.uri, f"compaction failed: {reason}") from error
+    except OSError as error:
+        # The disk of this machine: a bucket's trouble is a `LakeError` already.
+        reason = error.strerror or first_line(error)
+        raise LakeUnusable(str(lake.store.scratch()), f"compaction failed: {reason}") from error
 
 
 def _fetch(lake: Lake, inputs: Sequence[Input], scratch: Path) -> dict[str, Input]:
@@ -153,8 +176,11 @@ def _drop_copies(files: Iterable[str], scratch: Path) -> None:
 
 
 def _check_inputs(connection: duckdb.DuckDBPyConnection, items: Mapping[str, Input]) -> None:
-    """Raise `RowsNotConserved` if an input does not hold the rows that were planned, each with a time."""
-    counted = connection.execute("SELECT raw_object, sum(dated) FROM objects GROUP BY ALL").fetchall()
+    """Raise `RowsNotConserved` if an input does not hold the rows that were planned, each with a time of some `YYYY-MM-DD`."""
+    counted = connection.execute(
+        "SELECT raw_object, sum(dated) FROM objects "
+        "WHERE regexp_full_match(event_date, '[0-9]{4}-[0-9]{2}-[0-9]{2}') GROUP BY ALL"
+    ).fetchall()
     dated = dict(counted)
     for file, item in items.items():
         if dated.get(file, 0) != item.rows:
@@ -167,7 +193,7 @@ def _fold(
     """Find the rows to drop; how many they are, by the day their raw object arrived."""
     for statement in (REPEATED_SQL, SUSPECTS_SQL, REDELIVERED_SQL):
         connection.execute(statement)
-    _fold_committed(lake, batch, connection, scratch)
+    fold_committed(lake, batch, connection, scratch)
     connection.execute(COPIES_SQL)
     folded: dict[str, int] = {}
     for file, rows in connection.execute("SELECT raw_object, count(*) FROM folded GROUP BY ALL").fetchall():
@@ -224,6 +250,8 @@ def _connect(scratch: Path) -> duckdb.DuckDBPyConnection:
             "autoload_known_extensions": "false",
         }
     )
+    # A time with a zone is a moment; without this its day would be that of the place where this runs.
+    connection.execute("SET TimeZone = 'UTC'")
     # DuckDB draws a bar on standard output where it takes the program for a person at a prompt.
     connection.execute("SET enable_progress_bar = false")
     return connection
@@ -231,46 +259,13 @@ def _connect(scratch: Path) -> duckdb.DuckDBPyConnection:
 
 def _input_sql(connection: duckdb.DuckDBPyConnection, files: Iterable[str]) -> str:
     """The rows of all raw objects; INT96 becomes milliseconds, and the event day is derived for every row."""
-    source = _read_parquet(files)
+    source = read_parquet(files)
     present = {row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
-    values = {name: name if name in present else "NULL::VARCHAR" for name in _NAMES}
-    values["request_time"] = "request_time::TIMESTAMP_MS"
-    columns = ", ".join(f"{value} AS {name}" for name, value in values.items())
+    columns = ", ".join(
+        f"{field.name if field.name in present else 'NULL'}::{_SQL_TYPES[field.kind]} AS {field.name}"
+        for field in RAW_TABLE_FIELDS
+    )
     return (
         f"CREATE TEMP VIEW input AS SELECT {columns}, strftime(request_time, '%Y-%m-%d') AS event_date, "
         f"filename AS raw_object, file_index AS file_no, file_row_number AS file_row FROM {source}"
     )
-
-
-def _read_parquet(files: Iterable[str]) -> str:
-    listed = ", ".join("'" + glob.escape(file).replace("'", "''") + "'" for file in files)
-    options = "filename=true, file_row_number=true, union_by_name=true, hive_partitioning=false"
-    return f"read_parquet([{listed}], {options})"
-
-
-def _fold_committed(lake: Lake, batch: str, connection: duckdb.DuckDBPyConnection, scratch: Path) -> None:
-    """Fold rows whose log object was compacted before: only files of touched days, and only if an object comes again."""
-    days = {day for (day,) in connection.execute("SELECT DISTINCT event_date FROM objects").fetchall()}
-    log_objects = pa.array([key for (key,) in connection.execute("SELECT DISTINCT source_key FROM objects").fetchall()])
-    repeating = [
-        output.key
-        for commit in lake.commits()
-        for output in commit.outputs
-        if commit.batch < batch and day_of(output.key) in days and _holds_any(lake, output.key, log_objects)
-    ]
-    if repeating:
-        files = list(request_each(lake.store, lambda key: str(lake.store.fetch(key, scratch)), repeating))
-        connection.execute(
-            f"CREATE TEMP TABLE committed AS SELECT {CONTENT}, source_key, line_no FROM {_read_parquet(files)} "
-            "WHERE source_key IN (SELECT source_key FROM objects)"
-        )
-        connection.execute(FOLDED_BEFORE_SQL)
-
-
-def _holds_any(lake: Lake, key: str, log_objects: pa.StringArray) -> bool:
-    with pq.ParquetFile(lake.store.path(key), filesystem=lake.store.filesystem) as file:
-        for group in range(file.num_row_groups):
-            names = file.read_row_group(group, columns=["source_key"]).column(0)
-            if pc.any(pc.is_in(names, log_objects)).as_py():
-                return True
-    return False

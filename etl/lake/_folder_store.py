@@ -55,6 +55,8 @@ class FolderStore:
 
     def fetch(self, key: str, folder: Path) -> Path:
         """The object's own file."""
+        with _as_lake_errors(self.path(key)):
+            (self.root / key).stat()
         return self.root / key
 
     def create(self, key: str, data: bytes) -> bool:

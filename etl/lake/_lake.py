@@ -73,11 +73,25 @@ class Lake:
         return [stored for stored in raw if stored.key not in consumed]
 
     def ingested_names(self) -> set[str]:
-        """Names of all log objects that are in the lake, whether still in raw/ or in a committed plan, of any day."""
-        names = {name_of(stored.key) for stored in self._parquet(RAW)}
+        """Names of all log objects that are in the lake, whether still in raw/ or in a committed plan, of any day.
+
+        One whose raw object a batch left out is not: its rows can be read nowhere, and it may be taken again.
+        """
+        return self.ingested_and_left_out()[0]
+
+    def ingested_and_left_out(self) -> tuple[set[str], dict[str, str]]:
+        """`ingested_names`, and the keys of raw objects that a batch left out, with the batch.
+
+        No reader looks at such a key again, whatever is put there.
+        """
+        raw = self._parquet(RAW)
+        names: set[str] = set()
+        left_out: dict[str, str] = {}
         for commit in self.commits():
-            names.update(name_of(item.key) for item in (*commit.inputs, *commit.left_out))
-        return names
+            names.update(name_of(item.key) for item in commit.inputs)
+            left_out.update((item.key, commit.batch) for item in commit.left_out)
+        names.update(name_of(stored.key) for stored in raw if stored.key not in left_out)
+        return names, left_out
 
     def quarantined_keys(self) -> list[str]:
         """Where the lines that could not be read are, an object for each log object that has some."""

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from etl.errors import LakeUnusable, ObjectNotFound, first_line
@@ -94,8 +95,8 @@ class S3Store:
     def fetch(self, key: str, folder: Path) -> Path:
         """A copy of the object in `folder`, under its own key."""
         file = folder / key
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with _as_lake_errors(f"{self.uri}/{key}"):
+        with _as_lake_errors(f"{self.uri}/{key}", local=folder):
+            file.parent.mkdir(parents=True, exist_ok=True)
             self.client.download_file(self.bucket, self._full(key), str(file))
         return file
 
@@ -116,9 +117,9 @@ class S3Store:
 
     def move_in(self, key: str, file: Path) -> None:
         """Upload a file; an object appears only when it is whole."""
-        with _as_lake_errors(f"{self.uri}/{key}"):
+        with _as_lake_errors(f"{self.uri}/{key}", local=file):
             self.client.upload_file(str(file), self.bucket, self._full(key))
-        file.unlink()
+            file.unlink()
 
     def copy(self, source: str, target: str) -> bool:
         """Create `target` with the bytes of `source` unless it exists."""
@@ -135,7 +136,7 @@ class S3Store:
 
     @cached_property
     def _scratch(self) -> Path:
-        with _as_lake_errors(tempfile.gettempdir()):
+        with _as_lake_errors("the temporary folder"):
             folder = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX))
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         return folder
@@ -149,15 +150,24 @@ def _code(error: BaseException | None) -> str:
 
 
 @contextmanager
-def _as_lake_errors(subject: str) -> Iterator[None]:
+def _as_lake_errors(subject: str, *, local: Path | None = None) -> Iterator[None]:
+    """Trouble with the subject, or with `local`, a file or folder of this machine: a full disk is not a full bucket."""
     try:
         yield
-    except (ClientError, BotoCoreError) as error:
-        if _code(error) in _MISSING:
-            raise ObjectNotFound(subject, "no such object or bucket") from error
-        raise LakeUnusable(subject, first_line(error)) from error
+    except (ClientError, BotoCoreError, Boto3Error) as error:
+        cause = _cause(error)
+        if _code(cause) in _MISSING:
+            raise ObjectNotFound(subject, "no such object or bucket") from cause
+        raise LakeUnusable(subject, first_line(cause)) from cause
     except OSError as error:
-        raise LakeUnusable(subject, error.strerror or str(error)) from error
+        raise LakeUnusable(str(local or subject), error.strerror or str(error)) from error
+
+
+def _cause(error: Exception) -> BaseException:
+    """What a transfer of a file failed with: boto3 wraps it, and is no botocore error itself."""
+    if not isinstance(error, Boto3Error):
+        return error
+    return getattr(error, "last_exception", None) or error.__context__ or error
 
 
 def open_s3_store(uri: str) -> S3Store:

@@ -19,19 +19,29 @@ _ABANDONED_SECONDS: Final = 24 * 3600
 
 
 def sweep_scratch(store: ObjectStore) -> None:
-    """Remove files and folders in which nothing was written for a day: no run goes without for so long."""
-    for entry in (*store.scratch().iterdir(), *_temporary_folders()):
-        with suppress(FileNotFoundError):  # its run ends, or another one sweeps too
+    """Remove files and folders in which nothing was written for a day: no run goes without for so long.
+
+    What cannot be removed stays: another user's files, or those of a run that ends just now. No run may fail for that.
+    """
+    for entry in (*_entries_of(store.scratch()), *_temporary_folders()):
+        with suppress(OSError):
             if time.time() - _last_written(entry) > _ABANDONED_SECONDS:
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+                shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink()
 
 
 def _temporary_folders() -> Iterator[Path]:
     """This user's own: others may write to that place too, and links lead elsewhere."""
-    for entry in Path(tempfile.gettempdir()).glob(f"{TEMPORARY_PREFIX}*"):
+    for entry in _entries_of(Path(tempfile.gettempdir())):
         with suppress(OSError):
-            if entry.is_dir() and not entry.is_symlink() and entry.stat().st_uid == os.getuid():
+            ours = entry.name.startswith(TEMPORARY_PREFIX) and entry.stat().st_uid == os.getuid()
+            if ours and entry.is_dir() and not entry.is_symlink():
                 yield entry
+
+
+def _entries_of(folder: Path) -> list[Path]:
+    with suppress(OSError):
+        return list(folder.iterdir())
+    return []
 
 
 def _last_written(entry: Path) -> float:
