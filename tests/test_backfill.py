@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from backfill_cases import BATCHES, LOGS, assert_holds, planned, read_commits_of, take, truth
+from backfill_cases import lake as lake
+from backfill_cases import logs as logs
 from glue_lakes import make_glue_lake, state
 from hostile_keys import put_firehose
-from ingest_cases import PNG
 from small_lakes import (
     DAY_1,
     DAY_2,
@@ -34,69 +36,16 @@ from etl import parse
 from etl.audit import audit
 from etl.backfill import Backfilled, _backfill, backfill
 from etl.catalog import State, open_lake
-from etl.compact import compact, create_plan, plan_logs, read_or_create_plan, rewrite, verify
-from etl.errors import LakeUnusable, RowsNotConserved, SourceNotFound
-from etl.ingest import _ingest, ingest
-from etl.lake import Lake, Plan, PlannedLog, Winner, create_lake, raw_name, read_commit, read_winner
+from etl.compact import compact, create_plan, read_or_create_plan, rewrite, verify
+from etl.errors import RowsNotConserved
+from etl.ingest import ingest
+from etl.lake import Lake, Plan, Winner, create_lake, read_commit, read_winner
 from etl.lake import open_lake as open_file_lake
-from etl.lambdas.compact import look_ahead
 from etl.query import query
 from etl.sinks import ParquetSink
-from etl.sources import find_logs, version_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-LOGS = {
-    "a.log": log_text(40, seed="a", bad_every=9),
-    "b.log": log_text(30, seed="b"),
-    "deep/c.gz": gzip.compress(log_text(25, seed="c", bad_every=5)),
-    "d.log": log_text(10, seed="d", days=1),
-    "empty.log": b"",
-}
-BATCHES = [f"{number:010}" for number in range(1, 10)]
-
-
-@pytest.fixture
-def logs(tmp_path: Path) -> Path:
-    return write_logs(tmp_path / "logs", LOGS)
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Path:
-    return tmp_path / "lake"
-
-
-def take(logs: Path, lake: Path | str, *, now: dt.datetime = DAY_1, **options: Any) -> Backfilled:
-    return backfill([str(logs)], lake=str(lake), now=now, batch_objects=2, **options)
-
-
-def truth(folder: Path, *besides: str) -> Any:
-    """What the parser makes of the files, but for those."""
-    plain = {}
-    for path in folder.rglob("*"):
-        if path.is_file() and path.name not in besides:
-            data = path.read_bytes()
-            plain[str(path.resolve())] = gzip.decompress(data) if path.suffix == ".gz" else data
-    return truth_of(plain)
-
-
-def assert_holds(lake: Path, logs: Path, *besides: str) -> None:
-    """Each row once, each quarantined line once, and the audit finds them all."""
-    assert difference(read_lake(lake), truth(logs, *besides)) == ""
-    found = audit(str(lake))
-    assert found.ok, (found.problems, found.days)
-    bad = [row[:2] for row in read_quarantine(lake)]
-    assert len(set(bad)) == len(bad) == sum(day.quarantined for day in found.days)
-
-
-def planned(lake: Path, *paths: Path) -> Plan:
-    """A plan of these files that nobody has carried out."""
-    opened = open_file_lake(str(lake))
-    found = [log for log in find_logs([str(path) for path in paths]) if not isinstance(log, Exception)]
-    named = [PlannedLog(log.source_key, log.location, log.size, version_of(log)) for log in found]
-    return create_plan(opened, plan_logs(last=opened.keeper.read(), logs=named, ingest_date="2024-05-02"))
-
 
 # --- What it does -----------------------------------------------------------------------------------------------------
 
@@ -210,10 +159,6 @@ def test_a_killed_driver_is_resumed_by_the_next_one(
         assert_holds(lake, logs)
 
 
-def read_commits_of(lake: Path) -> list[str]:
-    return [commit.batch for commit in open_file_lake(str(lake)).commits()]
-
-
 def test_the_counts_of_a_run_that_goes_on_are_of_what_it_did(logs: Path, lake: Path) -> None:
     create_lake(str(lake))
     planned(lake, logs / "a.log", logs / "b.log")
@@ -303,118 +248,6 @@ def test_what_came_through_firehose_is_folded(logs: Path, lake: Path) -> None:
     done = take(logs, lake, now=DAY_2)
     assert (done.objects, done.duplicates) == (5, 30)
     assert_holds(lake, logs)
-
-
-# --- Log objects that cannot be read ----------------------------------------------------------------------------------
-
-
-def spoil(kind: str, path: Path) -> bytes:
-    """Make a log object unreadable; what mends it."""
-    good = path.read_bytes()
-    if kind == "vanished":
-        path.unlink()
-    elif kind == "truncated":
-        path.write_bytes(gzip.compress(good)[:-9])
-    elif kind == "picture":
-        path.write_bytes(PNG)
-    else:
-        path.write_bytes(good + line(key="more") + b"\n")
-    return good
-
-
-@pytest.mark.parametrize("kind", ["vanished", "truncated", "picture", "replaced"])
-@pytest.mark.parametrize("by", ["compact", "backfill"])
-def test_a_log_object_that_is_spoilt_after_it_was_planned_is_left_out_and_comes_again(
-    logs: Path, lake: Path, kind: str, by: str
-) -> None:
-    create_lake(str(lake))
-    plan = planned(lake, logs)
-    good = spoil(kind, logs / "b.log")
-    spoilt = str(logs / "b.log")
-    if by == "compact":
-        assert compact(str(lake), now=DAY_1).left_out == (spoilt,)
-    else:
-        # What is there instead is another version, and taken by the same run if it can be read.
-        done = take(logs, lake)
-        assert [error.subject for error in done.failed] == ([] if kind == "replaced" else [spoilt])
-    commit = read_commit(open_file_lake(str(lake)).store, BATCHES[0])
-    assert (len(commit.inputs), commit.left_out) == (4, ())
-    version = next(log.version for log in plan.logs if log.source_key == spoilt)
-    assert raw_name(spoilt, version) not in open_file_lake(str(lake)).ingested_names()
-    assert audit(str(lake)).ok
-    if by == "compact" or kind != "replaced":
-        assert difference(read_lake(lake), truth(logs, "b.log")) == ""
-    (logs / "b.log").write_bytes(good)
-    taken = ingest([str(logs)], lake=str(lake), now=DAY_2)
-    assert (taken.objects, taken.failed) == (1, ())
-    if by == "compact" or kind != "replaced":
-        assert_holds(lake, logs)
-
-
-def test_what_is_left_out_says_why_and_does_not_hold_up_the_rest(logs: Path, lake: Path) -> None:
-    (logs / "b.log").write_bytes(PNG)
-    (logs / "deep" / "c.gz").write_bytes(gzip.compress(LOGS["d.log"])[:-9])
-    done = take(logs, lake)
-    told = {Path(error.subject).name: error.reason for error in done.failed}
-    assert set(told) == {"b.log", "c.gz"}
-    assert "no text log" in told["b.log"]
-    assert "damaged gzip" in told["c.gz"]
-    assert done.objects == 3
-    assert_holds(lake, logs, "b.log", "c.gz")
-    (logs / "b.log").write_bytes(LOGS["b.log"])
-    again = take(logs, lake, now=DAY_2)
-    assert (again.objects, again.skipped, len(again.failed)) == (1, 3, 1)
-    assert_holds(lake, logs, "c.gz")
-
-
-def test_an_unreadable_line_stays_once_in_quarantine_whatever_tried_before(
-    logs: Path, lake: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An ingest that ended after the quarantined lines of its first object, on another day."""
-    store = CrashingStore(create_lake(str(lake)).store, at=0, after=True)
-    with monkeypatch.context() as patch:
-        patch.setattr(_ingest, "create_lake", lambda _: Lake(store))
-        with pytest.raises(Crashed):
-            ingest([str(logs / "a.log")], lake=str(lake), now=DAY_1)
-    assert len(list((lake / "quarantine").rglob("*.parquet"))) == 1
-    take(logs, lake, now=DAY_2)
-    assert_holds(lake, logs)
-
-
-def test_where_no_log_object_can_be_read_nothing_is_committed(logs: Path, lake: Path) -> None:
-    """A machine without permission finds the plan: it must not put the log objects off."""
-    create_lake(str(lake))
-    plan = planned(lake, logs)
-    none = Winner(plan.batch, "one", (), {}, tuple(log.source_key for log in plan.logs))
-
-    def without_permission(*_: object, **__: object) -> Winner:
-        for log in plan.logs:
-            Path(log.location).rename(f"{log.location}.away")
-            Path(log.location).mkdir()  # cannot be opened, whoever asks
-        return none
-
-    with pytest.raises(LakeUnusable, match="no log object of batch 0000000001 can be read"):
-        compact(str(lake), rewrite=without_permission, now=DAY_1)
-    assert read_commits_of(lake) == []
-    for log in plan.logs:
-        Path(log.location).rmdir()
-    # Gone is another matter: that will never be better.
-    assert len(compact(str(lake), now=DAY_1).left_out) == 5
-    assert read_commits_of(lake) == BATCHES[:1]
-
-
-def test_a_source_that_is_not_there_is_named(logs: Path, lake: Path) -> None:
-    done = backfill([str(logs), str(logs / "none")], lake=str(lake), now=DAY_1)
-    assert done.objects == 5
-    assert [type(error) for error in done.failed] == [SourceNotFound]
-
-
-def test_the_scheduled_function_sees_how_large_a_pending_back_fill_is(logs: Path, lake: Path) -> None:
-    create_lake(str(lake))
-    plan = planned(lake, logs)
-    waiting, _ = look_ahead(open_file_lake(str(lake)), now=DAY_1, seal_delay=dt.timedelta(0))
-    assert waiting == [log.size for log in plan.logs]
-    assert sum(waiting) == sum(map(len, LOGS.values()))
 
 
 # --- What an engine may get wrong -------------------------------------------------------------------------------------

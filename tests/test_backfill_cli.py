@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -20,8 +21,9 @@ from test_compact_glue import arrive
 from test_inventory import as_csv, manifest, row
 
 from etl.backfill import _backfill
+from etl.catalog import open_lake
 from etl.cli import _engines, _ingest
-from etl.compact import create_plan, plan_logs, rewrite
+from etl.compact import create_plan, plan_logs, read_or_create_plan, rewrite
 from etl.ingest import Ingested, IngestedObject, ingest
 from etl.lake import PlannedLog, create_lake
 from etl.sources import find_logs, version_of
@@ -40,7 +42,7 @@ def logs(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def engines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Both are installed, and have this machine do the work; which were asked."""
     asked: list[str] = []
 
@@ -57,6 +59,9 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     install("spark")
     install("athena")
     monkeypatch.setattr(_engines, "find_spec", lambda name: ModuleSpec(name, None))
+    java = write_logs(tmp_path / "jdk", {"bin/java": b""}) / "bin" / "java"
+    java.chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "jdk"))
     return asked
 
 
@@ -203,6 +208,43 @@ def test_an_engine_that_is_not_installed_says_what_to_install(
     code, out, err = accesslake(verb, *sources, "--lake", lake, "--engine", engine)
     assert (code, out) == (2, "")
     assert f'is not installed (pip install "accesslake[{extra}]")' in one_line(err)
+
+
+@pytest.mark.parametrize("verb", ["ingest", "compact"])
+@pytest.mark.parametrize("home", ["", "/no/such/jdk"], ids=["no Java", "no Java where it should be"])
+def test_spark_that_cannot_start_is_usage_and_leaves_nothing_behind(
+    logs: Path, tmp_path: Path, engines: list[str], monkeypatch: pytest.MonkeyPatch, verb: str, home: str
+) -> None:
+    monkeypatch.setenv("JAVA_HOME", home)
+    monkeypatch.setenv("PATH", str(tmp_path) if not home else os.environ["PATH"])
+    lake = tmp_path / "lake" if verb == "ingest" else make_lake(tmp_path / "made")
+    before = sorted(tmp_path.rglob("*"))
+    code, out, err = accesslake(verb, *([logs] if verb == "ingest" else []), "--lake", lake, "--engine", "spark")
+    assert (code, out, engines) == (2, "", [])
+    assert "--engine spark: there is no Java to run (Apache Spark runs on Java 17)" in one_line(err)
+    assert sorted(tmp_path.rglob("*")) == before
+    # Where spark-submit started the program, there is one.
+    monkeypatch.setenv("PYSPARK_GATEWAY_PORT", "25333")
+    assert accesslake(verb, *([logs] if verb == "ingest" else []), "--lake", lake, "--engine", "spark")[0] == 0
+    assert engines == ["spark"]
+
+
+def test_what_a_pending_compaction_left_out_or_took_late_is_told(
+    tmp_path: Path, logs: Path, engines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = str(tmp_path / "lake")
+    make_glue_lake(lake, monkeypatch)
+    arrive(lake, "not a day", {"s3://logs/a": log_text(9, seed="a")})
+    arrive(lake, "2024-05-02", {"s3://logs/b": log_text(9, seed="b")})
+    (damaged,) = Path(lake).glob("raw/ingest_date=2024-05-02/*.parquet")
+    damaged.write_bytes(b"")
+    assert read_or_create_plan(open_lake(lake)) is not None
+    code, out, err = accesslake("ingest", logs, "--lake", lake, "--engine", "spark", "--json")
+    done = json.loads(out)
+    assert (code, done["failed"], len(done["stragglers"])) == (1, 1, 1)
+    assert done["errors"] == [f"{damaged.relative_to(lake)}: cannot be read; left out of batch 0000000001"]
+    assert done["errors"][0] in err
+    assert "/a.parquet: came after its day was sealed, and is in a batch now" in err
 
 
 def test_a_plan_of_log_objects_is_carried_out_by_a_plain_compaction(logs: Path, tmp_path: Path) -> None:

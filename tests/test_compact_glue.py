@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ from etl import parse
 from etl.audit import audit
 from etl.catalog import State, _keeper, access_logs_input, open_lake
 from etl.cli._main import _run
-from etl.compact import compact
+from etl.compact import _compact, compact
 from etl.errors import AccessLakeError, LakeMismatch, LakeNotFound, LakeUnusable
 from etl.ingest import ingest
-from etl.lake import create_glue_lake
+from etl.lake import Commit, create_glue_lake, create_record, read_commit
 from etl.lake import open_lake as open_file_lake
 from etl.query import query
 from etl.read import read
@@ -284,3 +284,25 @@ def test_the_keeper_is_brought_by_who_opens_the_lake(lake: str, catalog: MemoryL
 def _write(path: Path) -> Path:
     path.write_bytes(line())
     return path
+
+
+def test_a_batch_without_a_record_gets_no_time_before_it_was_seen(
+    catalog: MemoryLake, lake: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run may have committed it since this one began: its raw objects would be deleted too early."""
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            _compact, "create_record", lambda store, key, record: "commit" in key or create_record(store, key, record)
+        )
+        assert compact(lake, seal_delay=dt.timedelta(0)).batch == "0000000001"
+    seen: list[dt.datetime] = []
+    up_to = _keeper.GlueKeeper.commits
+
+    def commits(keeper: _keeper.GlueKeeper) -> Iterator[Commit]:
+        seen.append(dt.datetime.now(dt.UTC))
+        return up_to(keeper)
+
+    monkeypatch.setattr(_keeper.GlueKeeper, "commits", commits)
+    assert compact(lake).batch is None
+    record = read_commit(open_lake(lake).store, "0000000001")
+    assert dt.datetime.fromisoformat(record.committed_at) >= seen[-1]

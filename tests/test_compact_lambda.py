@@ -25,11 +25,15 @@ from etl.compact import (
     DEFAULT_TARGET_BYTES,
     BatchLimit,
     Compacted,
+    create_plan,
+    plan_logs,
     read_or_create_plan,
 )
 from etl.errors import AccessLakeError, BadParameter, LakeNotFound, LakeUnusable, RowsNotConserved
+from etl.lake import PlannedLog
 from etl.lambdas import compact as function
 from etl.lambdas._compaction_metrics import COMPACTION_UNITS, measure_compaction
+from etl.sources import LogSource, version_of
 
 DONE = Compacted("0000000003", 100, 90, 10, 2, 12_345, ("raw/a",), 7, ("raw/b", "raw/c"))
 NOTHING = Compacted(None, 0, 0, 0, 0, 0, (), 4)
@@ -100,6 +104,7 @@ def test_without_settings_it_does_what_the_command_does(fake: FakeCompact, lake:
     assert fake.asked == [lake]
     assert fake.given == [
         {
+            "rewrite": function.rewrite_raw,
             "target_bytes": DEFAULT_TARGET_BYTES,
             "grace": DEFAULT_GRACE,
             "seal_delay": DEFAULT_SEAL_DELAY,
@@ -114,6 +119,7 @@ def test_settings_are_its_arguments(fake: FakeCompact, run: Run, monkeypatch: py
         monkeypatch.setenv(f"ACCESSLAKE_{name}", value)
     run()
     given = {
+        "rewrite": function.rewrite_raw,
         "grace": dt.timedelta(0),
         "seal_delay": dt.timedelta(hours=48),
         "limit": BatchLimit(objects=3, bytes=10**6),
@@ -325,6 +331,11 @@ def test_a_plan_that_stands_is_refused_by_what_is_in_it_until_it_is_rewritten(
     monkeypatch.setenv("ACCESSLAKE_MAX_RAW_BYTES", "1")
     with pytest.raises(LakeUnusable, match="and 5,000 of 1 fit"):
         run()
+    _stop_before_publishing(lake, monkeypatch)
+    assert run()[0]["rows_out"] == 70
+
+
+def _stop_before_publishing(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from etl.compact import _compact
 
     def stop(*_: object, **__: object) -> None:
@@ -334,7 +345,33 @@ def test_a_plan_that_stands_is_refused_by_what_is_in_it_until_it_is_rewritten(
         patch.setattr(_compact, "publish", stop)
         with pytest.raises(LakeUnusable):
             _compact.compact(lake)
-    assert run()[0]["rows_out"] == 70
+
+
+def test_a_back_fills_plan_is_refused_unread_until_it_is_rewritten(
+    catalog: MemoryLake, lake: str, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The function's role reads no log bucket: it would commit the batch empty while the back-fill is at work on it."""
+    opened = open_lake(lake)
+    log = LogSource("a.log", str(tmp_path / "a.log"), 4)
+    Path(log.location).write_bytes(log_text(3, seed="back"))
+    planned = PlannedLog(log.source_key, log.location, log.size, version_of(log))
+    create_plan(opened, plan_logs(last=opened.keeper.read(), logs=[planned], ingest_date="2024-05-02"))
+    before = sorted(stored.key for stored in opened.store.list(""))
+    with monkeypatch.context() as patch:
+        patch.setattr("etl.sources._sources.read_local_parts", lambda _: pytest.fail("a log object is read"))
+        patch.setenv("ACCESSLAKE_MAX_RAW_BYTES", "1")
+        with pytest.raises(
+            LakeUnusable, match=r"a back-fill's, of 1 log objects.*go on with the back-fill where it ran"
+        ):
+            run()
+    assert sorted(stored.key for stored in opened.store.list("")) == before
+    _stop_before_publishing(lake, monkeypatch)
+    _, said, _ = run()
+    # The back-fill's, and then what else is to be compacted.
+    assert [(each["batch"], each["rows_out"]) for each in said if each.get("what") == "compaction"] == [
+        ("0000000001", 3),
+        ("0000000002", 70),
+    ]
 
 
 def test_where_no_lake_is_nothing_is_made(lake: str, run: Run) -> None:

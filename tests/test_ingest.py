@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -30,10 +31,10 @@ from small_lakes import (
 )
 
 from etl.audit import audit
-from etl.compact import compact
+from etl.compact import _compact, compact, elect, read_or_create_plan
 from etl.errors import NotALog
 from etl.ingest import Ingested, IngestedObject, _ingest, ingest
-from etl.lake import Lake, create_lake, open_lake
+from etl.lake import Lake, Winner, create_lake, open_lake
 from etl.sinks import LINES_METADATA
 
 # --- Once -------------------------------------------------------------------------------------------------------------
@@ -195,7 +196,7 @@ def test_an_object_that_two_runs_take_across_midnight_is_seen_once_after_compact
     """The second run looked before the first one wrote."""
     take(logs, lake, now=DAY_1)
     with monkeypatch.context() as patch:
-        patch.setattr(Lake, "ingested_names", lambda _: set())
+        patch.setattr(Lake, "ingested_and_left_out", lambda _: (set(), {}))
         patch.setattr(Lake, "quarantined_names", lambda _: set())
         assert take(logs, lake, now=DAY_2).objects == 5
     assert sum(read_lake(lake).values()) == 2 * 86
@@ -204,3 +205,75 @@ def test_an_object_that_two_runs_take_across_midnight_is_seen_once_after_compact
     assert (done.rows_in, done.rows_out, done.duplicates) == (172, 86, 86)
     assert difference(read_lake(lake), local_truth(logs)) == ""
     assert audit(str(lake)).ok
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_a_compaction_left_out_is_taken_again_on_a_later_day(
+    logs: Path, lake: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    """On the same day its rows would lie under the key that no reader looks at any more."""
+    monkeypatch.setattr(_ingest, "_TASK_OBJECTS", 2)
+    take(logs, lake)
+    a_log = str(logs.resolve() / "a.log")
+    damaged = next(
+        path for path in lake.glob("raw/*/*.parquet") if a_log in pq.read_table(path)["source_key"].to_pylist()
+    )
+    damaged.write_bytes(b"")
+    # As long as no compaction looked at it, it counts as what it was.
+    assert take(logs, lake).skipped == 5
+    assert len(compact(str(lake), now=DAY_1).left_out) == 1
+    before = all_files(lake)
+    done = take(logs, lake, workers=workers)
+    assert (done.objects, done.skipped, [error.subject for error in done.failed]) == (0, 4, [a_log])
+    assert "batch 0000000001 left out its raw object of 2024-05-02" in str(done.failed[0])
+    assert "take it again on a later day" in str(done.failed[0])
+    assert all_files(lake) == before
+    done = take(logs, lake, now=DAY_2, workers=workers)
+    assert (done.objects, done.skipped, done.failed, done.quarantined) == (1, 4, (), 4)
+    for now in (DAY_1, DAY_2, DAY_3):
+        assert take(logs, lake, now=now).skipped == 5
+    assert_all_is_there_but(lake, logs, "2024-05-02")
+    assert compact(str(lake), now=DAY_3).rows_out == 36
+    assert_all_is_there_but(lake, logs, "2024-05-02")
+    assert compact(str(lake), now=MUCH_LATER).collected == 5
+    assert take(logs, lake, now=MUCH_LATER).skipped == 5
+    assert_all_is_there_but(lake, logs, "2024-05-02")
+    assert damaged.exists()
+
+
+def assert_all_is_there_but(lake: Path, logs: Path, day: str) -> None:
+    """Each line once, and the audit finds nothing but the raw object of that day."""
+    assert difference(read_lake(lake), local_truth(logs)) == ""
+    found = audit(str(lake))
+    assert [each.ingest_date for each in found.days if not each.ok] == [day]
+    assert len(found.problems) == 1
+    assert [sum(getattr(each, name) for each in found.days) for name in ("lines", "rows", "quarantined")] == [
+        97,
+        86,
+        11,
+    ]
+    bad = [row[:2] for row in read_quarantine(lake)]
+    assert len(set(bad)) == len(bad) == 11
+
+
+def test_a_log_that_is_taken_while_its_raw_object_is_being_left_out_comes_again(logs: Path, lake: Path) -> None:
+    """Its raw object was planned, and is gone; what is put in its place belongs to the batch that then leaves it out."""
+    take(logs / "a.log", lake)
+    (raw,) = lake.glob("raw/*/*.parquet")
+    assert read_or_create_plan(open_lake(str(lake))) is not None
+    raw.unlink()
+    rivals: list[Callable[[], object]] = [lambda: take(logs / "a.log", lake)]
+
+    def elect_late(opened: Lake, attempt: Winner) -> Winner:
+        if rivals:
+            rivals.pop()()
+        return elect(opened, attempt)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_compact, "elect", elect_late)
+        assert len(compact(str(lake), now=DAY_1).left_out) == 1
+    assert raw.exists()
+    assert sum(read_lake(lake).values()) == 0
+    assert len(take(logs / "a.log", lake).failed) == 1
+    assert take(logs / "a.log", lake, now=DAY_2).objects == 1
+    assert sum(read_lake(lake).values()) == 36

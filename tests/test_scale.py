@@ -80,7 +80,8 @@ def test_what_is_measured_is_what_the_benchmarks_say() -> None:
     assert measured(r"\| 2 \| 1,502 \| [0-9.]+ \| ([0-9]+k) \|") == scale.INGEST_LINES_PER_SECOND
     assert measured(r"\| accesslake \| 33\.5 \| ([0-9]+k) \| 54 \| ") == scale.LOCAL_ROWS_PER_SECOND
     assert "with 2 cores" in BENCHMARKS
-    assert scale.LOCAL_CPUS == 2
+    assert measured(r"\| Spark, 2 executors \| 281\.4 \| ([0-9.]+k) \|") == scale.SPARK_ROWS_PER_SECOND
+    assert scale.MEASURED_CPUS == 2
     assert "804 MB" in PAGE
     assert "| 33.5 | 149k | 54 | 0.9 [0.9..0.9] | 804 |" in BENCHMARKS
     assert f"{54 / 33.5:.1f} of its two processors" in PAGE

@@ -26,12 +26,14 @@ from etl.compact import (
 from etl.errors import LakeNotFound, SourceError, SourceUnreadable
 from etl.lake import Lake, Plan, PlannedLog, Winner, create_lake, raw_name, sweep_scratch
 from etl.lake._layout import name_of, next_batch
-from etl.sources import LogSource, find_logs, version_of
+from etl.sources import LogSource, find_logs, read_stored_parts, version_of
 
 BATCH_OBJECTS: Final = 20_000
 BATCH_BYTES: Final = 8 << 30
 """A batch holds at most these, as stored: what a few machines rewrite in minutes, which is what a run that is killed loses, and a
 single one within hours. Its plan has some 7 MB, and its commit, which every reader reads, 4."""
+_PROBES: Final = 200
+"""So many log objects of a batch are tried before it is given up, as many spread over all of it."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Backfilled:
     skipped: int
     """Log objects that were in the lake already."""
     failed: tuple[SourceError, ...]
-    """Log objects that could not be read. They are not in the lake, and the next run tries them again."""
+    """Log objects that could not be read. They are not in the lake, and the next run tries them again. Also raw objects that a
+    compaction left out which was carried out first."""
     lines: int
     rows: int
     """Rows that were read; `duplicates` of them stood twice."""
@@ -52,6 +55,8 @@ class Backfilled:
     bytes: int
     batches: tuple[str, ...]
     """Batches that were carried out, those that others had planned among them."""
+    stragglers: tuple[str, ...] = ()
+    """As `Compacted.stragglers`, of a compaction that was carried out first."""
 
 
 def backfill(
@@ -70,8 +75,9 @@ def backfill(
     """Put log objects (paths, folders, globs, `s3://bucket/prefix`, S3 Inventories) into the lake, which is made if need be.
 
     What is in the lake already, by identity and content, is skipped. Works on a lake of either keeper; one that is made keeps its
-    state in files. `rewrite` is the engine; `on_batch` is told what is done after each batch. Raises `LakeUnusable` if the lake
-    takes no more or no log object can be read from here, `RowsNotConserved` as `compact` does; the batches until then stay.
+    state in files. A batch of which nothing can be read from here is not planned. `rewrite` is the engine; `on_batch` is told
+    what is done after each batch. Raises `LakeUnusable` if the lake takes no more, `RowsNotConserved` as `compact` does; the
+    batches until then stay.
     """
     opened = _open_or_make(lake)
     sweep_scratch(opened.store)
@@ -137,7 +143,7 @@ class _Run:
             if state.batch != self.seen:
                 self._look()
             # Others may have taken some. Who then creates the plan of the batch after `state` knows all batches before it.
-            wanted = [log for log in wanted if not self._is_known(log)]
+            wanted = self._with_one_that_can_be_read([log for log in wanted if not self._is_known(log)])
             if not wanted:
                 return
             day = (self.now or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%d")
@@ -158,16 +164,34 @@ class _Run:
         )
         names = {name_of(item.key) for item in winner.inputs}
         self.taken |= names
-        if self.seen is not None and plan.batch == next_batch(self.seen):
-            self.known |= names | {name_of(item.key) for item in (*plan.inputs, *plan.left_out)}
+        # Of raw objects, those that were left out are not known any more: then the next look tells.
+        if plan.logs and self.seen is not None and plan.batch == next_batch(self.seen):
+            self.known |= names
             self.seen = plan.batch
         for log in plan.logs:
             self.failed.pop(log.source_key, None)
-        for key in winner.left_out:
+        for key in (*(item.key for item in plan.left_out), *winner.left_out):
             reason = winner.reasons.get(key, "cannot be read")
             self.failed[key] = SourceUnreadable(key, f"{reason}; left out of batch {plan.batch}")
-        self.done = _with_batch(self.done, winner)
+        self.done = _with_batch(self.done, plan, winner)
         self.on_batch(replace(self.done, failed=tuple(self.failed.values())))
+
+    def _with_one_that_can_be_read(self, logs: list[PlannedLog]) -> list[PlannedLog]:
+        """The logs but for those that cannot be opened, up to the first that can; none of them if none is found.
+
+        A plan of nothing that can be read would be an empty batch, with each run.
+        """
+        refused: dict[str, SourceError] = {}
+        for log in logs[:: -(-len(logs) // _PROBES) or 1]:
+            error = _open(log)
+            if error is None:
+                self.failed.update(refused)
+                return [log for log in logs if log.source_key not in refused]
+            refused[log.source_key] = error
+        reason = f"was not tried: of {len(logs):,} log objects {len(refused):,} were, and none can be read"
+        for log in logs:
+            self.failed[log.source_key] = refused.get(log.source_key) or SourceUnreadable(log.source_key, reason)
+        return []
 
     def _look(self) -> None:
         """The state first: names of batches that come in between are then known too early, and never too late."""
@@ -183,7 +207,16 @@ class _Run:
         return True
 
 
-def _with_batch(done: Backfilled, winner: Winner) -> Backfilled:
+def _open(log: PlannedLog) -> SourceError | None:
+    """Why the first bytes of a log object cannot be read from here."""
+    try:
+        next(read_stored_parts(LogSource(log.source_key, log.location, log.size, log.version)), b"")
+    except SourceError as error:
+        return error
+    return None
+
+
+def _with_batch(done: Backfilled, plan: Plan, winner: Winner) -> Backfilled:
     return replace(
         done,
         objects=done.objects + len(winner.inputs),
@@ -194,4 +227,5 @@ def _with_batch(done: Backfilled, winner: Winner) -> Backfilled:
         files=done.files + len(winner.outputs),
         bytes=done.bytes + sum(output.size for output in winner.outputs),
         batches=(*done.batches, winner.batch),
+        stragglers=(*done.stragglers, *plan.stragglers),
     )

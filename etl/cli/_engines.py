@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from functools import partial
 from importlib.util import find_spec
 from typing import Final
@@ -19,7 +21,8 @@ _NEEDS: Final = {"spark": ("pyspark", "PySpark", "spark"), "athena": ("awswrangl
 def rewrite_by(engine: str, *, lake: str, workgroup: str = "primary") -> Rewrite:
     """The engine, for this lake; `workgroup` is Athena's.
 
-    Raises `BadParameter` if it is not installed, or cannot rewrite such a lake.
+    Raises `BadParameter` if it is not installed or cannot start, or cannot rewrite such a lake: before a plan is made, which
+    would be left to whoever comes next.
     """
     if engine == "local":
         return rewrite
@@ -34,6 +37,16 @@ def rewrite_by(engine: str, *, lake: str, workgroup: str = "primary") -> Rewrite
         from etl.athena import rewrite_on_athena
 
         return partial(rewrite_on_athena, workgroup=workgroup)
+    if not _has_java():
+        raise BadParameter(f"--engine {engine}", "there is no Java to run", hint="Apache Spark runs on Java 17")
     from etl.spark import rewrite_on_spark
 
     return rewrite_on_spark
+
+
+def _has_java() -> bool:
+    """Whether there is the Java that PySpark would start; where `spark-submit` started us, it runs already."""
+    if "PYSPARK_GATEWAY_PORT" in os.environ:
+        return True
+    home = os.environ.get("JAVA_HOME")
+    return shutil.which(os.path.join(home, "bin", "java") if home else "java") is not None

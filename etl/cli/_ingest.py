@@ -122,7 +122,9 @@ def _backfill(sources: tuple[str, ...], inventories: tuple[str, ...], lake: str,
         "files": done.files,
         "bytes": done.bytes,
         "batches": list(done.batches),
+        "stragglers": list(done.stragglers),
     }
+    print_errors(f"{key}: came after its day was sealed, and is in a batch now" for key in done.stragglers)
     return _tell(counts, done.failed, as_json=as_json)
 
 

@@ -27,7 +27,9 @@ COMPACTED_BYTES: Final = 93.1
 PACKED_LINES_PER_SECOND: Final = 175_000
 INGEST_LINES_PER_SECOND: Final = 84_000
 LOCAL_ROWS_PER_SECOND: Final = 149_000
-LOCAL_CPUS: Final = 2
+SPARK_ROWS_PER_SECOND: Final = 35_500
+"""Of ten million rows, from the start of the command to its end."""
+MEASURED_CPUS: Final = 2
 RECORD_BYTES: Final = 250
 """Of one raw object in a plan, and again in a commit."""
 
@@ -35,6 +37,8 @@ SCRATCH_SHARE: Final = 3.3
 """Disk for a byte of raw file (`docs/deploy.md`)."""
 OBJECT_SECONDS: Final = 0.12
 """To look at a raw object in S3 and to read it, one after the other: assumed, as `docs/deploy.md` has it."""
+PUBLISHED_BYTES_PER_SECOND: Final = 200_000_000
+"""Of compacted files that whoever runs compaction, Spark's driver too, copies within a bucket, side by side: assumed."""
 COMPACTOR_BYTES: Final = 2560 << 20
 COMPACTOR_OBJECTS: Final = 5_000
 """More than either is refused by the compaction function: `etl.lambdas.compact`."""
@@ -161,6 +165,11 @@ def spark_disks(lines: float) -> int:
     return math.ceil(lines * RAW_BYTES * SCRATCH_SHARE / (limit.GLUE_DISK.value * 1e9))
 
 
+def published_lines(seconds: float) -> float:
+    """Lines whose compacted files are published in so many seconds."""
+    return seconds * PUBLISHED_BYTES_PER_SECOND / COMPACTED_BYTES
+
+
 def machine_lines(seconds: float, *, lines_per_raw_object: float) -> float:
     """Lines that one machine compacts in so many seconds."""
     return seconds / machine_seconds(1, raw_objects=1 / lines_per_raw_object)
@@ -189,7 +198,7 @@ class SparkRun:
 
     lines: float
     rows_per_second: float
-    """Of one processor. Not known before it is measured."""
+    """Of one processor."""
 
     @property
     def executors(self) -> int:
@@ -220,7 +229,12 @@ class SparkRun:
 
 def local_rows_per_cpu() -> float:
     """What one processor makes of the local engine."""
-    return LOCAL_ROWS_PER_SECOND / LOCAL_CPUS
+    return LOCAL_ROWS_PER_SECOND / MEASURED_CPUS
+
+
+def spark_rows_per_cpu() -> float:
+    """What one processor makes of Spark, on one machine."""
+    return SPARK_ROWS_PER_SECOND / MEASURED_CPUS
 
 
 def glue_beats_athena() -> float:

@@ -14,7 +14,6 @@ from etl.cost._prices import Price
 from etl.cost._scale import VOLUMES, Arrivals, SparkRun
 
 _BLOCK: Final = re.compile(r"<!-- begin: (?P<name>[a-z ]+) -->\n.*?<!-- end: (?P=name) -->", re.DOTALL)
-_FRACTIONS: Final = (1.0, 0.5, 0.25)
 _WINDOW: Final = 6 * 3600
 """Seconds that compaction of a day may take before one machine is too few: a judgement."""
 
@@ -133,16 +132,8 @@ def _objects() -> str:
 
 def _compaction() -> str:
     heads = (
-        *(
-            "lines a day",
-            "one machine",
-            "the same, direct",
-            "its disk",
-            "the function",
-            "Athena, UNLOADs",
-            "rows/s each needs",
-        ),
-        *(f"Spark workers, {_speed(each)}" for each in _FRACTIONS),
+        *("lines a day", "one machine", "the same, direct", "its disk", "the function"),
+        *("Athena, UNLOADs", "rows/s each needs", "Spark workers"),
     )
     return _table(heads, (_compaction_row(lines) for lines in VOLUMES))
 
@@ -159,15 +150,14 @@ def _compaction_row(lines: int) -> tuple[str, ...]:
         _time(lines / given.COMPACT_ROWS_PER_SECOND) if fits else "refused",
         str(statements),
         f"{lines / statements / (limit.ATHENA_MINUTES.value * 60):,.0f}",
-        *(f"{_spark(lines, each).executors + 1:,}" for each in _FRACTIONS),
+        f"{_spark(lines).executors + 1:,}",
     )
 
 
 def _cost() -> str:
     heads = (
         *("lines a day", "way in, Firehose", "way in, direct", "one machine", "the function", "Athena"),
-        *(f"Glue, {_speed(each)}" for each in _FRACTIONS),
-        f"EMR, {_speed(_FRACTIONS[1])}",
+        *("Spark on Glue", "Spark on EMR"),
     )
     return _table(heads, (_cost_row(lines) for lines in VOLUMES))
 
@@ -181,14 +171,14 @@ def _cost_row(lines: int) -> tuple[str, ...]:
         _usd(scale.machine_usd(lines, raw_objects=Arrivals(lines).firehose_objects)),
         _usd(scale.compactor_usd(lines)) if fits else "refused",
         _usd(scale.athena_usd(lines)),
-        *(_usd(_spark(lines, each).glue_usd) for each in _FRACTIONS),
-        _usd(_spark(lines, _FRACTIONS[1]).emr_usd),
+        _usd(_spark(lines).glue_usd),
+        _usd(_spark(lines).emr_usd),
     )
 
 
 def _crossings() -> str:
     large, small = (scale.firehose_lines(each.value) for each in (limit.FIREHOSE_LARGE, limit.FIREHOSE_SMALL))
-    rate, local = scale.glue_beats_athena(), scale.local_rows_per_cpu()
+    rate, local, spark = scale.glue_beats_athena(), scale.local_rows_per_cpu(), scale.spark_rows_per_cpu()
     in_flight = limit.SQS_IN_FLIGHT.value / scale.PARSER_MESSAGES
     needed = scale.STATEMENT_ROWS / (limit.ATHENA_MINUTES.value * 60)
     rows = [
@@ -214,9 +204,13 @@ def _crossings() -> str:
         ),
         (
             "Glue is cheaper than Athena, from some workers on",
-            f"above {rate:,.0f} rows/s a processor, {rate / local:.0%} of the local engine's",
+            f"above {rate:,.0f} rows/s a processor: the local engine makes {local:,.0f}, Spark {spark:,.0f}",
         ),
         ("G.1X workers whose disks hold ten billion rows, if Spark spills as we do", f"{scale.spark_disks(1e10):,}"),
+        (
+            "publishing in S3 takes an hour, whatever the workers (200 MB/s assumed)",
+            f"{_count(scale.published_lines(3600))} lines in the batch",
+        ),
         ("AWS's own way to count a packed record, beside ours", f"{scale.billed_as_amazon_counts():.1%}"),
         ("the queue has as many messages in flight as it may", f"{in_flight:,.0f} parsers at once"),
     ]
@@ -273,12 +267,8 @@ def _machine_lines(sink: str) -> float:
     return scale.machine_lines(_WINDOW, lines_per_raw_object=each)
 
 
-def _spark(lines: float, fraction: float) -> SparkRun:
-    return SparkRun(lines, scale.local_rows_per_cpu() * fraction)
-
-
-def _speed(fraction: float) -> str:
-    return {1.0: "as fast", 0.5: "half as fast", 0.25: "a quarter"}[fraction]
+def _spark(lines: float) -> SparkRun:
+    return SparkRun(lines, scale.spark_rows_per_cpu())
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, right: bool = True) -> str:

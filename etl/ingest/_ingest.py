@@ -42,6 +42,7 @@ class _Setting:
     ingest_date: str
     known: frozenset[str]
     quarantined: frozenset[str]
+    left_out: dict[str, str]
 
 
 def ingest(
@@ -56,16 +57,19 @@ def ingest(
     """Put log objects into the lake at `lake`, which is made if need be.
 
     Sources are files, folders, globs, `s3://bucket/prefix`; `inventories` are manifests of S3 Inventories, whose objects are
-    taken. What is in the lake already, by identity and content, is skipped, whenever it came. Raises `LakeUnusable` if the
-    lake cannot take more; all that was written until then stays and is skipped the next time.
+    taken. What is in the lake already, by identity and content, is skipped, whenever it came; not if a compaction left out its
+    raw object, which is taken again, on a later day than that one's. Raises `LakeUnusable` if the lake cannot take more; all that
+    was written until then stays and is skipped the next time.
     """
     opened = create_lake(lake)
     sweep_scratch(opened.store)
+    known, left_out = opened.ingested_and_left_out()
     setting = _Setting(
         opened.uri,
         (now or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%d"),
-        frozenset(opened.ingested_names()),
+        frozenset(known),
         frozenset(opened.quarantined_names()),
+        left_out,
     )
     objects = skipped = lines = rows = quarantined = 0
     failed: list[SourceError] = []
@@ -120,7 +124,12 @@ def _tasks(found: Iterable[LogSource | SourceError], errors: list[SourceError]) 
 
 def _ingest_in(lake: Lake, log: LogSource, setting: _Setting) -> IngestedObject:
     return ingest_object(
-        log, lake=lake, ingest_date=setting.ingest_date, known=setting.known, quarantined=setting.quarantined
+        log,
+        lake=lake,
+        ingest_date=setting.ingest_date,
+        known=setting.known,
+        quarantined=setting.quarantined,
+        left_out=setting.left_out,
     )
 
 

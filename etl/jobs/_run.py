@@ -52,8 +52,7 @@ def _compact(job: Job, rewrite: Rewrite) -> list[str]:
         seal_delay=timedelta(hours=job.seal_hours),
     )
     _tell("INFO", "compact", **{**asdict(done), "left_out": len(done.left_out), "stragglers": len(done.stragglers)})
-    for key in done.stragglers[:_MOST_NAMED]:
-        _tell("WARNING", "came after its day was sealed", object=mask(key))
+    _name_stragglers(done.stragglers)
     return [mask(key) for key in done.left_out]
 
 
@@ -67,12 +66,23 @@ def _ingest(job: Job, rewrite: Rewrite) -> list[str]:
         on_batch=lambda so_far: _tell("INFO", "ingest, so far", **_counts(so_far)),
     )
     _tell("INFO", "ingest", **_counts(done))
+    _name_stragglers(done.stragglers)
     return [mask(str(error)) for error in done.failed]
 
 
 def _counts(done: Backfilled) -> dict[str, Any]:
     facts = asdict(replace(done, failed=()))
-    return {**facts, "failed": len(done.failed), "batches": len(done.batches)}
+    return {
+        **facts,
+        "failed": len(done.failed),
+        "batches": len(done.batches),
+        "stragglers": len(done.stragglers),
+    }
+
+
+def _name_stragglers(keys: Sequence[str]) -> None:
+    for key in keys[:_MOST_NAMED]:
+        _tell("WARNING", "came after its day was sealed", object=mask(key))
 
 
 def _tell(level: str, what: str, **facts: object) -> None:

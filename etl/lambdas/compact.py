@@ -29,9 +29,10 @@ from etl.compact import (
     Compacted,
     choose_objects,
     compact,
+    rewrite,
 )
 from etl.errors import AccessLakeError, BadParameter, LakeUnusable, ObjectNotFound, first_line
-from etl.lake import Lake, read_plan, read_winner
+from etl.lake import Lake, Plan, Winner, read_plan, read_winner
 from etl.lake._layout import next_batch
 from etl.lambdas._compaction_metrics import COMPACTION_UNITS, measure_compaction
 from etl.lambdas._log import log
@@ -106,7 +107,24 @@ def _compact(now: datetime) -> tuple[Compacted, bool]:
             f"the next batch has {len(sizes):,} objects of {sum(sizes):,} bytes, and {limit.objects:,} of {limit.bytes:,} fit",
             hint="run accesslake compact on a machine once, or with --engine spark; the schedule goes on after it",
         )
-    return compact(uri, target_bytes=target_mib << 20, grace=grace, seal_delay=seal_delay, limit=limit), is_more
+    done = compact(
+        uri, rewrite=rewrite_raw, target_bytes=target_mib << 20, grace=grace, seal_delay=seal_delay, limit=limit
+    )
+    return done, is_more
+
+
+def rewrite_raw(lake: Lake, plan: Plan, **options: Any) -> Winner:
+    """The engine of one machine, but for log objects: this function's role reads no log bucket, and writes no quarantine/.
+
+    It would elect an empty batch, and throw away what the back-fill that planned it has read until then. Raises `LakeUnusable`.
+    """
+    if plan.logs:
+        raise LakeUnusable(
+            lake.uri,
+            f"batch {plan.batch} is a back-fill's, of {len(plan.logs):,} log objects, which this function may not read",
+            hint="go on with the back-fill where it ran; the schedule goes on after it",
+        )
+    return rewrite(lake, plan, **options)
 
 
 def look_ahead(
@@ -114,8 +132,8 @@ def look_ahead(
 ) -> tuple[list[int], bool]:
     """Sizes of what the next batch has to rewrite, and whether there may be more to do after it.
 
-    They are the raw or log objects of a plan that stands, or raw ones that may be planned; none of a batch that has been
-    rewritten already: it only has to be published.
+    They are the raw objects of a plan that stands, or those that may be planned; none of a batch that has been rewritten
+    already, which only has to be published, and none of a back-fill's, which is not rewritten here.
     """
     state = lake.keeper.read()
     batch = next_batch(state.batch)
@@ -129,7 +147,7 @@ def look_ahead(
     try:
         read_winner(lake.store, batch)
     except ObjectNotFound:
-        return [*(item.size for item in plan.inputs), *(log.size for log in plan.logs)], True
+        return [item.size for item in plan.inputs], True
     return [], True
 
 
