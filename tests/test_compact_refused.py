@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -143,6 +144,22 @@ def test_trouble_of_this_machine_is_never_taken_for_a_damaged_object(
     monkeypatch.setattr(pq, "ParquetFile", fail)
     with pytest.raises(LakeUnusable, match=r"bad\.parquet: .*(Input/output|malloc)"):
         is_intact(lake.store, item)
+
+
+def test_a_disk_that_is_full_for_duckdb_is_not_taken_for_a_damaged_object(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = create_lake(str(tmp_path))
+    put_raw(tmp_path, "bad", [raw_row("s3://logs/bad", 1)])
+    item = _item_of(tmp_path)
+    full = duckdb.IOException('IO Error: Could not write all bytes to file "x": No space left on device')
+
+    def fail(*arguments: Any) -> Any:
+        raise full
+
+    monkeypatch.setattr(_rewrite, "_input_sql", fail)
+    with pytest.raises(LakeUnusable, match="No space left"):
+        _rewrite._find_refusal(lake.store, item)
 
 
 @pytest.mark.parametrize("find", [_inspect.find_damage, _rewrite._find_refusal])

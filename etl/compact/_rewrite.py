@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +32,11 @@ _ROWS_PER_BATCH: Final = 40_000
 _MEMORY_LIMIT: Final = "512MB"
 _NAMES: Final = tuple(field.name for field in RAW_TABLE_FIELDS)
 _SAMPLED_ROWS: Final = 500_000
+_MACHINE_TROUBLES: Final = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE),
+    *(errno.EIO, errno.EACCES, errno.ENOENT, errno.ENOMEM),
+)
+"""What DuckDB tells as an IO error, as it does some damage. No object is left out for them."""
 _NONE: Final = np.empty(0, np.int64)
 _SQL_TYPES: Final = {Kind.STRING: "VARCHAR", Kind.INT: "INTEGER", Kind.BIGINT: "BIGINT", Kind.TIMESTAMP: "TIMESTAMP_MS"}
 
@@ -99,7 +106,11 @@ def _find_refusal(store: ObjectStore, item: Input) -> str:
                 connection.execute("SELECT sum(hash(COLUMNS(*))) FROM input").fetchall()
     except duckdb.OutOfMemoryException:
         return ""
-    except (duckdb.Error, ObjectNotFound, RowsNotConserved) as error:
+    except (ObjectNotFound, RowsNotConserved) as error:
+        return f"cannot be read: {first_line(error)}"
+    except duckdb.Error as error:
+        if any(os.strerror(code) in str(error) for code in _MACHINE_TROUBLES):
+            raise LakeUnusable(str(store.scratch()), f"compaction failed: {first_line(error)}") from error
         return f"cannot be read: {first_line(error)}"
     except OSError as error:
         raise LakeUnusable(str(store.scratch()), f"compaction failed: {error.strerror or first_line(error)}") from error
