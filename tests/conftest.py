@@ -115,7 +115,8 @@ def _start(folder: Path) -> tuple[subprocess.Popen[bytes], S3Server]:
     server = S3Server(f"http://127.0.0.1:{ports['s3.port']}", folder / "server.log")
     flags = [f"-{flag}" for flag in ("ip=127.0.0.1", "ip.bind=127.0.0.1", f"dir={folder}", *OFF)]
     flags += [f"-{name}={port}" for name, port in ports.items()]
-    flags += ["-s3.autoCreateBucket=false", "-volume.preStopSeconds=0"]
+    # Each bucket takes a volume, of which there would be as many as the free disk has gigabytes.
+    flags += ["-s3.autoCreateBucket=false", "-volume.preStopSeconds=0", "-volume.max=1000"]
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
