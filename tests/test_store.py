@@ -6,8 +6,9 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -267,8 +268,9 @@ def refusing(store: S3Store, operation: str, code: str, status: int) -> S3Store:
 
 
 @pytest.fixture
-def bucket(new_bucket: Callable[[], str]) -> S3Store:
-    return S3Store(boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"]), new_bucket(), "lake")
+def bucket(new_bucket: Callable[[], str]) -> Iterator[S3Store]:
+    with closing(boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])) as client:
+        yield S3Store(client, new_bucket(), "lake")
 
 
 @pytest.mark.parametrize(
@@ -291,7 +293,8 @@ def test_a_file_that_breaks_off_at_every_try_is_one_clear_error(
 ) -> None:
     bucket.create("raw/a", b"data")
 
-    def break_off(*_: object, **__: object) -> bytes:
+    def break_off(body: StreamingBody, *_: object, **__: object) -> bytes:
+        body.close()
         raise IncompleteReadError(actual_bytes=1, expected_bytes=4)
 
     monkeypatch.setattr(StreamingBody, "read", break_off)
