@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +21,7 @@ from test_cli import accesslake, as_json, one_line
 from test_compact_glue import arrive
 from test_inventory import as_csv, manifest, row
 
+import etl
 from etl.backfill import _backfill
 from etl.catalog import open_lake
 from etl.cli import _engines, _ingest
@@ -53,11 +55,14 @@ def engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             return rewrite(*given, **options)
 
         module: Any = ModuleType(f"etl.{name}")
+        module.__path__ = [str(Path(etl.__file__).parent / name)]
         setattr(module, f"rewrite_on_{name}", rewrite_there)
         monkeypatch.setitem(sys.modules, f"etl.{name}", module)
 
     install("spark")
     install("athena")
+    # Looked for as it is: only PySpark itself is not there.
+    monkeypatch.setattr(sys.modules["etl.spark"], "has_java", import_module("etl.spark._java").has_java, raising=False)
     monkeypatch.setattr(_engines, "find_spec", lambda name: ModuleSpec(name, None))
     java = write_logs(tmp_path / "jdk", {"bin/java": b""}) / "bin" / "java"
     java.chmod(0o755)

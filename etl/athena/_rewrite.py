@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import uuid
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Final, TypeVar
 
 import pyarrow as pa
@@ -84,9 +85,9 @@ def rewrite_on_athena(
     engine = athena or WrangledAthena(lake.database, workgroup, f"{lake.uri}/{STAGING}{plan.batch}/{attempt}/results/")
     inputs = plan.inputs
     left_out: tuple[str, ...] = ()
-    damaged = _damaged_of(lake, plan)
     while inputs:
-        run = _Run(lake, plan.batch, attempt, inputs, (*left_out, *damaged), engine)
+        known = (*left_out, *(item.key for item in plan.left_out))
+        run = _Run(lake, plan.batch, attempt, inputs, known, engine)
         try:
             with run.source() as source:
                 written = run.write(source, target_bytes, rows_per_statement, on_rows)
@@ -107,13 +108,6 @@ def _check_seen(lake: Lake, plan: Plan) -> None:
             raise BadParameter(item.key, "lies in no day's folder, where Athena looks for nothing", hint=_OTHERS)
 
 
-def _damaged_of(lake: Lake, plan: Plan) -> tuple[str, ...]:
-    """Keys of what lies beside the plan's inputs, in their days, and is known to be unreadable."""
-    days = {day_of(item.key) for item in plan.inputs}
-    known = [*plan.left_out, *(item for commit in lake.commits() for item in commit.left_out)]
-    return tuple(dict.fromkeys(item.key for item in known if day_of(item.key) in days))
-
-
 @dataclass(frozen=True)
 class _Run:
     """One go at the inputs that are thought to be readable."""
@@ -122,8 +116,8 @@ class _Run:
     batch: str
     attempt: str
     inputs: tuple[Input, ...]
-    damaged: tuple[str, ...]
-    """Keys of what is not planned, lies in the same days, and cannot be read."""
+    left_out: tuple[str, ...]
+    """Keys of what this batch leaves out: it cannot be read."""
     athena: Athena
 
     @contextmanager
@@ -150,11 +144,16 @@ class _Run:
         try:
             self._tried(lambda: self.athena.run(create))
             source = replace(source, objects=f'SELECT address FROM "{self.lake.database}"."{name}"')
-            damaged = map(self._address, self.damaged[:_LISTED_MOST])
+            damaged = map(self._address, islice(self._damaged(days), _LISTED_MOST))
             yield replace(source, damaged=listed_within(damaged, self._room(source)))
         finally:
             with suppress(StatementFailed):  # a table that stays behind is read by nobody
                 self.athena.run(f"DROP TABLE IF EXISTS {table}")
+
+    def _damaged(self, days: Collection[str]) -> Iterable[str]:
+        """Keys of what lies beside the inputs, in their days, and is known to be unreadable."""
+        committed = (item.key for commit in self.lake.commits() for item in commit.left_out)
+        return dict.fromkeys(key for key in (*self.left_out, *committed) if day_of(key) in days)
 
     def _room(self, source: Source) -> int:
         """Bytes that the longest statement leaves."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -105,14 +105,14 @@ def audit(lake: str, *, now: datetime | None = None) -> Audit:
     opened = open_lake(lake)
     earlier = _read_replays(opened)
     raw_since = opened.keeper.read().raw_since
-    uncompacted = opened.uncompacted()
+    raw = opened.raw_objects()
     commits = list(opened.commits())
     counts = _Counts()
     quarantined = _count_quarantined(opened, counts)
     counts.replays = _read_replays(opened)
     _count_committed(opened, commits, counts)
-    consumed = {item.key for commit in commits for item in (*commit.inputs, *commit.left_out)}
-    _count_raw(opened, (stored for stored in uncompacted if stored.key not in consumed), raw_since, counts)
+    consumed = {key for commit in commits for key in commit.consumed}
+    _count_raw(opened, [stored for stored in raw if stored.key not in consumed], raw_since, counts)
     _hold_against_quarantine(quarantined, earlier, counts)
     days = tuple(_audited(day, found) for day, found in sorted(counts.days.items()))
     today = (now or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%d")
@@ -197,9 +197,8 @@ def _count_committed(lake: Lake, commits: Iterable[Commit], counts: _Counts) -> 
             )
 
 
-def _count_raw(lake: Lake, uncompacted: Iterable[StoredObject], raw_since: str, counts: _Counts) -> None:
+def _count_raw(lake: Lake, waiting: Sequence[StoredObject], raw_since: str, counts: _Counts) -> None:
     """What is gone when it is its turn was compacted and collected meanwhile: nobody else deletes there."""
-    waiting = list(uncompacted)
     counts.stragglers += [stored.key for stored in waiting if is_straggler(stored.key, raw_since=raw_since)]
     readable, unreadable = inspect_inputs(lake.store, waiting)
     for item in readable:

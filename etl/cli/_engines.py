@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from functools import partial
 from importlib.util import find_spec
 from typing import Final
@@ -37,16 +35,8 @@ def rewrite_by(engine: str, *, lake: str, workgroup: str = "primary") -> Rewrite
         from etl.athena import rewrite_on_athena
 
         return partial(rewrite_on_athena, workgroup=workgroup)
-    if not _has_java():
+    from etl.spark import has_java, rewrite_on_spark
+
+    if not has_java():
         raise BadParameter(f"--engine {engine}", "there is no Java to run", hint="Apache Spark runs on Java 17")
-    from etl.spark import rewrite_on_spark
-
     return rewrite_on_spark
-
-
-def _has_java() -> bool:
-    """Whether there is the Java that PySpark would start; where `spark-submit` started us, it runs already."""
-    if "PYSPARK_GATEWAY_PORT" in os.environ:
-        return True
-    home = os.environ.get("JAVA_HOME")
-    return shutil.which(os.path.join(home, "bin", "java") if home else "java") is not None

@@ -78,8 +78,8 @@ def rewrite(
             damaged = _find_damaged(lake, readable.inputs)
             if not damaged:
                 # DuckDB reads and writes local files alone: a disk that it finds full is not the bucket's.
-                subject = str(lake.store.scratch()) if isinstance(error, duckdb.Error) else lake.uri
-                raise LakeUnusable(subject, f"compaction failed: {first_line(error)}") from error
+                is_local = isinstance(error, duckdb.Error)
+                raise _failed(str(lake.store.scratch()) if is_local else lake.uri, error) from error
         readable = replace(readable, inputs=tuple(item for item in readable.inputs if item.key not in damaged))
         left_out |= damaged
 
@@ -110,11 +110,15 @@ def _find_refusal(store: ObjectStore, item: Input) -> str:
         return f"cannot be read: {first_line(error)}"
     except duckdb.Error as error:
         if any(os.strerror(code) in str(error) for code in _MACHINE_TROUBLES):
-            raise LakeUnusable(str(store.scratch()), f"compaction failed: {first_line(error)}") from error
+            raise _failed(str(store.scratch()), error) from error
         return f"cannot be read: {first_line(error)}"
     except OSError as error:
-        raise LakeUnusable(str(store.scratch()), f"compaction failed: {error.strerror or first_line(error)}") from error
+        raise _failed(str(store.scratch()), error) from error
     return ""
+
+
+def _failed(subject: str, error: Exception) -> LakeUnusable:
+    return LakeUnusable(subject, f"compaction failed: {getattr(error, 'strerror', None) or first_line(error)}")
 
 
 def _rewrite(lake: Lake, plan: Plan, attempt: str, target_bytes: int, on_rows: OnRows) -> Winner:
@@ -148,8 +152,7 @@ def _rewrite(lake: Lake, plan: Plan, attempt: str, target_bytes: int, on_rows: O
                 return replace(found, outputs=outputs.finish(), folded=folded)
     except OSError as error:
         # The disk of this machine: a bucket's trouble is a `LakeError` already.
-        reason = error.strerror or first_line(error)
-        raise LakeUnusable(str(lake.store.scratch()), f"compaction failed: {reason}") from error
+        raise _failed(str(lake.store.scratch()), error) from error
 
 
 def _fetch(lake: Lake, inputs: Sequence[Input], scratch: Path) -> dict[str, Input]:

@@ -118,6 +118,11 @@ class Commit:
     committed_at: str
     """UTC, ISO 8601; not before the batch was visible."""
 
+    @property
+    def consumed(self) -> Iterator[str]:
+        """Keys of raw objects that no reader looks at any more: those in the batch, and those that it left out."""
+        return (item.key for item in (*self.inputs, *self.left_out))
+
 
 def read_plan(store: ObjectStore, batch: str) -> Plan:
     """The plan of a batch. Raises `ObjectNotFound`."""

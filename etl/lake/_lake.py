@@ -49,13 +49,13 @@ class Lake:
         Where Glue keeps the state this is what the view shows, and more: also the raw objects that came into a sealed day, or
         lie in no day's folder, which the view shows only when they are compacted.
         """
-        raw = self._parquet(RAW)
+        raw = self.raw_objects()
         batch_id = ""
         consumed: set[str] = set()
         compacted: list[DataFile] = []
         for commit in self.commits():
             batch_id = commit.batch
-            consumed.update(item.key for item in (*commit.inputs, *commit.left_out))
+            consumed.update(commit.consumed)
             compacted += [self._data_file(output.key, output.size) for output in commit.outputs]
         return Snapshot(
             batch_id=batch_id,
@@ -68,9 +68,13 @@ class Lake:
 
     def uncompacted(self) -> list[StoredObject]:
         """Raw objects in no committed plan."""
-        raw = self._parquet(RAW)
-        consumed = {item.key for commit in self.commits() for item in (*commit.inputs, *commit.left_out)}
+        raw = self.raw_objects()
+        consumed = {key for commit in self.commits() for key in commit.consumed}
         return [stored for stored in raw if stored.key not in consumed]
+
+    def raw_objects(self) -> list[StoredObject]:
+        """All that is in raw/, whether it is in a committed plan or not. List it before the commits are read, see `snapshot`."""
+        return self._parquet(RAW)
 
     def ingested_names(self) -> set[str]:
         """Names of all log objects that are in the lake, whether still in raw/ or in a committed plan, of any day.
@@ -84,7 +88,7 @@ class Lake:
 
         No reader looks at such a key again, whatever is put there.
         """
-        raw = self._parquet(RAW)
+        raw = self.raw_objects()
         names: set[str] = set()
         left_out: dict[str, str] = {}
         for commit in self.commits():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import warnings
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from etl.errors import UsageError, first_line
+from etl.spark._java import has_java
 
 ROWS_PER_BATCH: Final = 4_000
 """Rows that cross between Spark and Python at once: a client chooses how long its lines are."""
@@ -102,7 +102,7 @@ def _is_submitted() -> bool:
 
 def _started(settings: dict[str, str]) -> SparkSession:
     if settings:
-        if not (os.environ.get("JAVA_HOME") or shutil.which("java")):
+        if not has_java():
             raise UsageError("Apache Spark", "there is no Java", hint="it runs on Java 17")
         # Executors must have the packages that this interpreter has.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
