@@ -65,8 +65,21 @@ class Trino:
     log: Path
 
     def run(self, sql: str, *, schema: str = "logs") -> Answer:
-        """Runs a statement to its end; times come as naive datetimes. Raises `TrinoError`."""
+        """Runs a statement to its end; times come as naive datetimes. Raises `TrinoError`.
+
+        A server that has just started, or gets no time from its machine, may not know of itself as a worker; a statement that
+        it refuses for that has not begun.
+        """
         deadline = time.monotonic() + QUERY_SECONDS
+        while True:
+            try:
+                return self._run(sql, schema, deadline)
+            except TrinoError as error:
+                if not str(error).startswith("NO_NODES_AVAILABLE") or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.5)  # polling; nothing is assumed about how long it takes
+
+    def _run(self, sql: str, schema: str, deadline: float) -> Answer:
         found = self._call("/v1/statement", {"X-Trino-Schema": schema}, sql.encode())
         rows: list[list[Any]] = []
         columns: list[Mapping[str, str]] = []
