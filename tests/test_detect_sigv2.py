@@ -254,6 +254,19 @@ def test_keys_and_uris_that_come_in_batches_stay_with_their_rows(
     assert len(set(found.column("request_uri").to_pylist())) > 4
 
 
+@pytest.mark.parametrize("together", [1, 3, 8])
+def test_lines_of_several_row_groups_are_judged_together_or_apart(
+    together: int, rows: pa.Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_read, "_TOGETHER", together)
+    rows = pa.concat_tables([rows] * 3)
+    pq.write_table(rows, tmp_path / "a.parquet", row_group_size=13)
+    found, expected = detect_file(str(tmp_path / "a.parquet")), detect_sigv2(rows)
+    assert found.hits.to_pylist() == expected.hits.to_pylist()
+    assert found.unsure.to_pylist() == expected.unsure.to_pylist()
+    assert found.unsure.num_rows > 2 * together
+
+
 def test_only_what_is_to_be_shown_is_read(rows: pa.Table, tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(rows, path, row_group_size=1500)

@@ -7,7 +7,7 @@ most of a file: they are decoded a batch at a time, and none after the last row 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Final
 
 import numpy as np
@@ -16,7 +16,18 @@ import pyarrow.parquet as pq
 
 from etl.arrays import values_to_array
 from etl.detect._findings import no_rows
-from etl.detect._sigv2 import CERTAIN, JUDGED, SHOWN, SIGV2, UNDECIDABLE, Detected, judge_signatures
+from etl.detect._sigv2 import (
+    CERTAIN,
+    JUDGED,
+    SHOWN,
+    SIGV2,
+    UNDECIDABLE,
+    Detected,
+    Sifted,
+    Verdicts,
+    judge_signatures,
+    sift_signatures,
+)
 from etl.errors import LakeUnusable, ObjectNotFound, first_line
 from etl.parse import CLEAN
 from etl.schema import SCHEMA
@@ -37,6 +48,8 @@ _REPEATING: Final = (
 """Columns whose few values are kept as a dictionary: only those of the rows that are shown become texts."""
 _WIDE: Final = ("key_name", "request_uri")
 _BATCH: Final = 8192
+_TOGETHER: Final = 10_000
+"""Lines that are judged at once, and those of one row group more."""
 
 
 def detect_file(
@@ -69,25 +82,39 @@ def _detect(parquet: pq.ParquetFile, name: str, shown: list[str]) -> Detected:
         raise _no_table(name)
     certain = [each for each in CERTAIN if each in shown]
     hits, unsure = [NOTHING.hits.select(shown)], [NOTHING.unsure.select([*certain, *JUDGED, UNDECIDABLE])]
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        is_clean = _holds_only(group.column(places["parse_status"]), CLEAN)
-        if is_clean and not _may_hold(group.column(places["signature_version"]), SIGV2):
-            continue
-        judged = _read(parquet, number, ["signature_version"] if is_clean else JUDGED)
-        verdicts = judge_signatures(judged)
-        if verdicts.is_empty:
-            continue
+    for number, verdicts in _judged(parquet, places):
         wanted = {*(shown if len(verdicts.signed) else ()), *(certain if len(verdicts.unsure) else ())}
-        rows = _read(parquet, number, [each for each in SHOWN if each in wanted - {*judged.column_names, *_WIDE}])
-        found, doubted = ({**_pick(judged, at), **_pick(rows, at)} for at in (verdicts.signed, verdicts.unsure))
+        rows = _read(parquet, number, [each for each in SHOWN if each in wanted - {*JUDGED, *_WIDE}])
         if len(verdicts.signed):
+            found = {**_pick(rows, verdicts.signed), "signature_version": pa.repeat(SIGV2, len(verdicts.signed))}
             for column in (each for each in _WIDE if each in wanted):
                 found[column] = _pick_batches(parquet, number, column, verdicts.signed)
             hits.append(_conform(found, hits[0].schema))
         if len(verdicts.unsure):
-            unsure.append(_conform(doubted | {UNDECIDABLE: verdicts.undecidable}, unsure[0].schema))
+            doubted = {**_pick(rows, verdicts.unsure), UNDECIDABLE: verdicts.undecidable}
+            lines = verdicts.lines
+            unsure.append(
+                _conform(doubted | dict(zip(lines.column_names, lines.columns, strict=True)), unsure[0].schema)
+            )
     return Detected(pa.concat_tables(hits), pa.concat_tables(unsure), metadata.num_rows)
+
+
+def _judged(parquet: pq.ParquetFile, places: Mapping[str, int]) -> Iterator[tuple[int, Verdicts]]:
+    """The row groups in which something is found; the lines of several are judged together, as long as they are few."""
+    waiting: dict[int, Sifted] = {}
+    for number in range(parquet.metadata.num_row_groups):
+        group = parquet.metadata.row_group(number)
+        is_clean = _holds_only(group.column(places["parse_status"]), CLEAN)
+        if is_clean and not _may_hold(group.column(places["signature_version"]), SIGV2):
+            continue
+        sifted = sift_signatures(_read(parquet, number, ["signature_version"] if is_clean else JUDGED))
+        if sifted.is_empty:
+            continue
+        waiting[number] = sifted
+        if sum(len(each.doubtful) for each in waiting.values()) >= _TOGETHER:
+            yield from zip(waiting, judge_signatures(list(waiting.values())), strict=True)
+            waiting = {}
+    yield from zip(waiting, judge_signatures(list(waiting.values())), strict=True)
 
 
 def _read(parquet: pq.ParquetFile, number: int, columns: Collection[str]) -> pa.Table:

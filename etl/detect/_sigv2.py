@@ -8,7 +8,7 @@ readings, and a client chose that it has: its signature version counts neither w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,6 +51,23 @@ _NOBODY: Final = pa.nulls(0, pa.bool_())
 
 
 @dataclass(frozen=True)
+class Sifted:
+    """Rows that may be worth a second look, by their place in the table, ascending, as int64."""
+
+    signed: pa.Array
+    """S3 wrote SigV2, or a client did: clean rows or not."""
+    doubtful: pa.Array
+    """No clean ones, whatever they say."""
+    lines: pa.Table
+    """Of `doubtful`, the columns `JUDGED` that there are."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing can be found."""
+        return not len(self.signed) and not len(self.doubtful)
+
+
+@dataclass(frozen=True)
 class Verdicts:
     """Rows by their place in the table, ascending, as int64."""
 
@@ -58,13 +75,10 @@ class Verdicts:
     """Signed with SigV2."""
     unsure: pa.Array
     """Ambiguous, or undecidable for another reason; never signed."""
+    lines: pa.Table
+    """Of `unsure`, the columns `JUDGED` that there are."""
     undecidable: pa.BooleanArray
     """Of each of `unsure`, whether it may be signed with SigV2."""
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no row is worth a second look."""
-        return not len(self.signed) and not len(self.unsure)
 
 
 @dataclass(frozen=True)
@@ -92,31 +106,46 @@ def detect_sigv2(rows: pa.Table) -> Detected:
     that it lacks are left out. A `parse_status` that is null or not there is clean (Firehose leaves it out). Time is linear
     in the text of the columns `JUDGED`.
     """
-    verdicts = judge_signatures(rows)
+    (verdicts,) = judge_signatures([sift_signatures(rows)])
     hits = _select(rows, SHOWN).take(verdicts.signed)
     unsure = _select(rows, (*CERTAIN, *JUDGED)).take(verdicts.unsure)
     return Detected(hits, unsure.append_column(UNDECIDABLE, verdicts.undecidable), rows.num_rows)
 
 
-def judge_signatures(rows: pa.Table) -> Verdicts:
-    """The verdict on each row, from the columns `JUDGED`; `parse_status` and `raw_line` may be missing."""
+def sift_signatures(rows: pa.Table) -> Sifted:
+    """The rows to be judged, from the columns `JUDGED`; `parse_status` and `raw_line` may be missing."""
+    judged = _select(rows, JUDGED)
     if not rows.num_rows:
-        return Verdicts(_NOWHERE, _NOWHERE, _NOBODY)
+        return Sifted(_NOWHERE, _NOWHERE, judged)
     signed = _places(rows.column("signature_version").combine_chunks(), lambda texts: pc.equal(texts, _IT[0]))
-    others = _NOWHERE
+    doubtful = _NOWHERE
     if "parse_status" in rows.column_names:
-        others = _places(rows.column("parse_status").combine_chunks(), lambda texts: pc.not_equal(texts, _CLEAN))
-    if not len(others):
-        return Verdicts(signed, _NOWHERE, _NOBODY)
-    # Few rows, but each with its line: only theirs are looked at.
-    is_signed, is_unsure, is_undecidable = _judge_lines(rows.take(others))
-    certainly = signed.filter(pc.invert(pc.is_in(signed, value_set=others)))
-    also_signed = pa.concat_arrays([certainly, others.filter(is_signed)])
-    return Verdicts(
-        also_signed.take(pc.array_sort_indices(also_signed)),
-        others.filter(is_unsure),
-        is_undecidable.filter(is_unsure),
-    )
+        doubtful = _places(rows.column("parse_status").combine_chunks(), lambda texts: pc.not_equal(texts, _CLEAN))
+    return Sifted(signed, doubtful, judged.take(doubtful))
+
+
+def judge_signatures(tables: Sequence[Sifted]) -> list[Verdicts]:
+    """The verdict on the rows of each table.
+
+    Few rows are not clean, but each of those is judged by its line. That is done for all tables at once: for a few lines more it
+    takes no longer.
+    """
+    lines = [sifted.lines for sifted in tables if len(sifted.doubtful)]
+    found = _judge_lines(pa.concat_tables(lines)) if lines else (_NOBODY,) * 3
+    verdicts, start = [], 0
+    for sifted in tables:
+        size = len(sifted.doubtful)
+        is_signed, is_unsure, is_undecidable = (mask.slice(start, size) for mask in found)
+        start += size
+        verdicts.append(
+            Verdicts(
+                _without(sifted.signed, sifted.doubtful.filter(pc.invert(is_signed))),
+                sifted.doubtful.filter(is_unsure),
+                sifted.lines.filter(is_unsure),
+                is_undecidable.filter(is_unsure),
+            )
+        )
+    return verdicts
 
 
 def _judge_lines(rows: pa.Table) -> tuple[pa.BooleanArray, pa.BooleanArray, pa.BooleanArray]:
@@ -150,6 +179,10 @@ def _places(texts: pa.Array, test: Callable[[pa.Array], pa.BooleanArray]) -> pa.
     found = np.isin(codes, words) if len(words) > _FEW else np.logical_or.reduce([codes == word for word in words])
     places = values_to_array(np.flatnonzero(found), None, pa.int64())
     return places.filter(indices.take(places).is_valid()) if indices.null_count else places
+
+
+def _without(places: pa.Array, others: pa.Array) -> pa.Array:
+    return places.filter(pc.invert(pc.is_in(places, value_set=others))) if len(places) and len(others) else places
 
 
 def _select(rows: pa.Table, names: Iterable[str]) -> pa.Table:
