@@ -110,9 +110,11 @@ def audit(lake: str, *, now: datetime | None = None) -> Audit:
     counts = _Counts()
     quarantined = _count_quarantined(opened, counts)
     counts.replays = _read_replays(opened)
-    _count_committed(opened, commits, counts)
     consumed = {key for commit in commits for key in commit.consumed}
-    _count_raw(opened, [stored for stored in raw if stored.key not in consumed], raw_since, counts)
+    waiting = [stored for stored in raw if stored.key not in consumed]
+    _count_committed(opened, commits, counts)
+    _count_left_out(commits, {name_of(stored.key) for stored in waiting}, counts)
+    _count_raw(opened, waiting, raw_since, counts)
     _hold_against_quarantine(quarantined, earlier, counts)
     days = tuple(_audited(day, found) for day, found in sorted(counts.days.items()))
     today = (now or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%d")
@@ -167,9 +169,6 @@ def _count_committed(lake: Lake, commits: Iterable[Commit], counts: _Counts) -> 
         last = commit.batch
         for item in commit.inputs:
             counts.add(item)
-        for item in commit.left_out:
-            counts.days[day_of(item.key)].unreadable += 1
-            counts.problems.append(f"{item.key}: cannot be read and is left out of batch {commit.batch}")
         for day, folded in commit.folded.items():
             counts.days[day].folded += folded
             counts.days[day].rows -= folded
@@ -195,6 +194,16 @@ def _count_committed(lake: Lake, commits: Iterable[Commit], counts: _Counts) -> 
             counts.problems.append(
                 f"batch {commit.batch}: {rows_in} rows in, {rows_out} in its files, {folded_rows} folded"
             )
+
+
+def _count_left_out(commits: Iterable[Commit], waiting: Collection[str], counts: _Counts) -> None:
+    """All but those whose log objects were taken again: where raw objects are named after them, their rows are in the lake."""
+    taken = {name_of(item.key) for item in counts.inputs}.union(waiting)
+    for commit in commits:
+        for item in commit.left_out:
+            if name_of(item.key) not in taken:
+                counts.days[day_of(item.key)].unreadable += 1
+                counts.problems.append(f"{item.key}: cannot be read and is left out of batch {commit.batch}")
 
 
 def _count_raw(lake: Lake, waiting: Sequence[StoredObject], raw_since: str, counts: _Counts) -> None:
