@@ -84,18 +84,19 @@ def _detect(parquet: pq.ParquetFile, name: str, shown: list[str]) -> Detected:
     hits, unsure = [NOTHING.hits.select(shown)], [NOTHING.unsure.select([*certain, *JUDGED, UNDECIDABLE])]
     for number, verdicts in _judged(parquet, places):
         wanted = {*(shown if len(verdicts.signed) else ()), *(certain if len(verdicts.unsure) else ())}
-        rows = _read(parquet, number, [each for each in SHOWN if each in wanted - {*JUDGED, *_WIDE}])
+        group = metadata.row_group(number)
+        narrow = [each for each in SHOWN if each in wanted - {*JUDGED, *_WIDE}]
+        same = {each: value for each in narrow if (value := _only_text(group.column(places[each]))) is not None}
+        rows = _read(parquet, number, [each for each in narrow if each not in same])
         if len(verdicts.signed):
-            found = {**_pick(rows, verdicts.signed), "signature_version": pa.repeat(SIGV2, len(verdicts.signed))}
+            found = _pick(rows, verdicts.signed, {**same, "signature_version": SIGV2})
             for column in (each for each in _WIDE if each in wanted):
                 found[column] = _pick_batches(parquet, number, column, verdicts.signed)
             hits.append(_conform(found, hits[0].schema))
         if len(verdicts.unsure):
-            doubted = {**_pick(rows, verdicts.unsure), UNDECIDABLE: verdicts.undecidable}
-            lines = verdicts.lines
-            unsure.append(
-                _conform(doubted | dict(zip(lines.column_names, lines.columns, strict=True)), unsure[0].schema)
-            )
+            doubted = {**_pick(rows, verdicts.unsure, same), UNDECIDABLE: verdicts.undecidable}
+            doubted |= {each: verdicts.lines.column(each) for each in JUDGED}
+            unsure.append(_conform(doubted, unsure[0].schema))
     return Detected(pa.concat_tables(hits), pa.concat_tables(unsure), metadata.num_rows)
 
 
@@ -124,26 +125,52 @@ def _read(parquet: pq.ParquetFile, number: int, columns: Collection[str]) -> pa.
 
 def _may_hold(column: pq.ColumnChunkMetaData, value: str) -> bool:
     """Whether the column's statistics, if there are any, leave room for the value."""
-    statistics = column.statistics
-    if statistics is None:
-        return True
-    if not statistics.has_min_max:
-        return not (statistics.has_null_count and statistics.null_count == column.num_values)
-    return bool(statistics.min <= value <= statistics.max)
+    if _holds_nulls(column):
+        return False
+    bounds = _bounds(column)
+    return bounds is None or bounds[0] <= value <= bounds[1]
 
 
 def _holds_only(column: pq.ColumnChunkMetaData, value: str) -> bool:
     """Whether the column's statistics say that it holds the value and nulls, and nothing else."""
+    return _holds_nulls(column) or _bounds(column) == (value, value)
+
+
+def _only_text(column: pq.ColumnChunkMetaData) -> str | None:
+    """The text that all rows have by the column's statistics; None if they differ, or the statistics do not tell.
+
+    A log object is one raw object here, and compacted rows are sorted by bucket: such columns need not be read.
+    """
+    bounds = _bounds(column)
+    if bounds is None or bounds[0] != bounds[1] or not column.statistics.has_null_count or column.statistics.null_count:
+        return None
+    return bounds[0]
+
+
+def _holds_nulls(column: pq.ColumnChunkMetaData) -> bool:
+    """Whether the column's statistics say that it holds nothing else."""
     statistics = column.statistics
-    if statistics is None:
+    if statistics is None or statistics.has_min_max:
         return False
-    if not statistics.has_min_max:
-        return bool(statistics.has_null_count and statistics.null_count == column.num_values)
-    return bool(statistics.min == value == statistics.max)
+    return bool(statistics.has_null_count and statistics.null_count == column.num_values)
 
 
-def _pick(rows: pa.Table, places: pa.Array) -> dict[str, pa.ChunkedArray]:
-    return {name: rows.column(name).take(places) for name in rows.column_names}
+def _bounds(column: pq.ColumnChunkMetaData) -> tuple[str, str] | None:
+    """The least and the greatest text; None if the statistics do not tell, or tell what is no text."""
+    statistics = column.statistics
+    if statistics is None or not statistics.has_min_max:
+        return None
+    try:
+        least, greatest = statistics.min, statistics.max
+    except UnicodeDecodeError:
+        return None
+    return (least, greatest) if isinstance(least, str) and isinstance(greatest, str) else None
+
+
+def _pick(rows: pa.Table, places: pa.Array, same: Mapping[str, str]) -> dict[str, pa.Array | pa.ChunkedArray]:
+    """The columns at these places, and those that are the same everywhere."""
+    picked = {name: rows.column(name).take(places) for name in rows.column_names}
+    return picked | {name: pa.repeat(value, len(places)) for name, value in same.items()}
 
 
 def _pick_batches(parquet: pq.ParquetFile, number: int, column: str, places: pa.Array) -> pa.ChunkedArray:
