@@ -216,6 +216,13 @@ def test_hostile_text_is_shown_and_not_obeyed(text: str, shown: str) -> None:
     assert len(lines) == 4
 
 
+@pytest.mark.parametrize("text", [*(text for text, _ in HOSTILE), "soft\xadhyphen \ufff9note\ufffb"])
+def test_hostile_text_in_json_is_escaped_and_read_as_it_was(text: str) -> None:
+    written = write(pa.table({"agent": [text]}), "json").decode()
+    assert json.loads(written) == [{"agent": text}]
+    assert not {unicodedata.category(each) for each in written.replace("\n", "")} & {"Cc", "Cf", "Zl", "Zp"}
+
+
 @given(TEXT, st.integers(1, 80))
 @settings(max_examples=200, deadline=None)
 def test_no_text_breaks_out_of_its_line(text: str, repeat: int) -> None:

@@ -12,12 +12,26 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from report_cases import HOSTILE, NOW, SIGNATURE, make_hostile_lake
-from small_lakes import DAY_1, DAY_2, MUCH_LATER, add_logs, all_files, line, make_lake, put_raw, raw_row, text
+from small_lakes import (
+    DAY_1,
+    DAY_2,
+    MUCH_LATER,
+    add_logs,
+    all_files,
+    line,
+    log_text,
+    make_lake,
+    put_raw,
+    raw_row,
+    text,
+    write_logs,
+)
 from test_cli import accesslake, as_json, one_line
 
 from etl.audit import audit
 from etl.compact import compact
 from etl.detect import detect
+from etl.ingest import ingest
 from etl.lake import create_lake
 from etl.report import ReportData, read_report, render_report
 from etl.report._data import Day
@@ -142,6 +156,20 @@ def test_a_damaged_file_is_named_and_costs_its_own_rows_only(tmp_path: Path) -> 
     assert not data.quality.is_ok
     assert [Path(name).name for name in data.quality.left_out] == [damaged.name]
     assert damaged.name in render_report(data)
+
+
+def test_a_damaged_file_whose_log_was_taken_again_is_not_lost(tmp_path: Path) -> None:
+    lake = make_lake(tmp_path)
+    logs = write_logs(tmp_path / "more", {"more.log": log_text(20, seed="more")})
+    before = set((lake / "raw").rglob("*.parquet"))
+    assert ingest([str(logs)], lake=str(lake), now=DAY_2).rows == 20
+    (damaged,) = set((lake / "raw").rglob("*.parquet")) - before
+    damaged.write_bytes(b"")
+    assert compact(str(lake), now=DAY_2).left_out == (damaged.relative_to(lake).as_posix(),)
+    assert [Path(name).name for name in read_report(str(lake), now=NOW).quality.left_out] == [damaged.name]
+    assert ingest([str(logs)], lake=str(lake), now=MUCH_LATER).rows == 20
+    data = read_report(str(lake), now=NOW)
+    assert (data.quality.left_out, data.quality.is_ok) == ((), True)
 
 
 def test_a_lake_that_changes_while_it_is_read_is_audited_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,6 +49,7 @@ class _Counts:
     """Raw objects that are readable, or were when they were compacted."""
     replays: _Replays = field(default_factory=lambda: _Replays({}, frozenset()))
     stragglers: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     def add(self, item: Input) -> _Day:
         """Count a raw object on the day it arrived."""
@@ -91,6 +92,8 @@ class Audit:
     problems: tuple[str, ...]
     stragglers: tuple[str, ...] = ()
     """Raw objects that queries do not see until the next compaction, since their day was sealed when they came."""
+    left_out: tuple[str, ...] = ()
+    """Raw objects that a batch left out, and whose logs were not taken again."""
 
 
 def audit(lake: str, *, now: datetime | None = None) -> Audit:
@@ -124,6 +127,7 @@ def audit(lake: str, *, now: datetime | None = None) -> Audit:
         days_beyond_today=tuple(sorted(day for day in counts.event_days if day > today)),
         problems=tuple(counts.problems),
         stragglers=tuple(counts.stragglers),
+        left_out=tuple(counts.left_out),
     )
 
 
@@ -202,6 +206,7 @@ def _count_left_out(commits: Iterable[Commit], waiting: Collection[str], counts:
     for commit in commits:
         for item in commit.left_out:
             if name_of(item.key) not in taken:
+                counts.left_out.append(item.key)
                 counts.days[day_of(item.key)].unreadable += 1
                 counts.problems.append(f"{item.key}: cannot be read and is left out of batch {commit.batch}")
 

@@ -38,7 +38,7 @@ def assess_quality(
         quarantine=tuple(QuarantineReason(**row) for row in reasons),
         folded=sum(sum(commit.folded.values()) for commit in commits),
         late=waiting[0]["late"] + sum(_late_rows(commit) for commit in commits),
-        left_out=(*(item.key for commit in commits for item in commit.left_out), *unreadable),
+        left_out=(*audit.left_out, *unreadable),
         stragglers=len(audit.stragglers),
         days_beyond_today=audit.days_beyond_today,
         problems=audit.problems,
