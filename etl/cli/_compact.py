@@ -27,7 +27,7 @@ from etl.compact import compact as compact_lake
     "--workgroup",
     default="primary",
     show_default=True,
-    help="Athena's workgroup; its limit of scanned bytes has to let a day's files pass, some three times over.",
+    help="Athena's workgroup; its limit of scanned bytes has to let a day's files pass twice in one statement.",
 )
 @click.option(
     "--target-size",

@@ -8,9 +8,10 @@ from etl.cli._main import accesslake
 
 _INTRODUCTION = """# Commands
 
-Every verb takes `--json`: one JSON object on stdout, everything else on stderr. Exit code 0: done; 1: something could not be read
-or done, and a line on stderr names it; 2: the command itself is wrong. LAKE is a folder, or `s3://bucket/prefix` at any endpoint
-(`AWS_ENDPOINT_URL`). This page is made from the commands' own help by `make docs`.
+Every verb takes `--json`: one JSON object on stdout (`query`: an array of objects), everything else on stderr. Exit code 0:
+done; 1: something could not be read or done, and a line on stderr names it; 2: the command itself is wrong; 130: it was
+interrupted. LAKE is a folder, or `s3://bucket/prefix` at any endpoint (`AWS_ENDPOINT_URL`). This page is made from the commands'
+own help by `make docs`.
 """
 
 

@@ -36,7 +36,7 @@ RECORD_BYTES: Final = 250
 SCRATCH_SHARE: Final = 3.3
 """Disk for a byte of raw file (`docs/deploy.md`)."""
 OBJECT_SECONDS: Final = 0.12
-"""To look at a raw object in S3 and to read it, one after the other: assumed, as `docs/deploy.md` has it."""
+"""To look at a raw object in S3 and to read it: assumed, as `docs/deploy.md` has it. Sixteen at once are not reckoned with."""
 PUBLISHED_BYTES_PER_SECOND: Final = 200_000_000
 """Of compacted files that whoever runs compaction, Spark's driver too, copies within a bucket, side by side: assumed."""
 COMPACTOR_BYTES: Final = 2560 << 20

@@ -20,7 +20,7 @@ class DataFile:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The files that hold each row once: all of the committed batches, and the raw objects in none of them.
+    """The files that hold each stored row once: all of the committed batches, and the raw objects in none of them.
 
     Direct readers must use it and never list folders themselves: between publishing a batch and committing it, its rows
     stand in two places (https://docs.aws.amazon.com/athena/latest/ug/tables-location-format.html says what engines list).

@@ -5,8 +5,9 @@ Configured by its environment: `ACCESSLAKE_LAKE` (`s3://bucket/prefix`), and if 
 
 Lines and metrics come before the file of findings that says that they were told. So a run that is ended between them tells
 twice and never not at all, which in a hunt is the better of the two; the findings are exact either way, as their file is
-created once and whoever reads them counts each identity once. A message that comes again finds the file, and nothing more is
-told: lines are doubled by crashes and by rivals at the same moment, not by every delivery.
+created once and whoever reads them counts each identity once. A message that comes again finds the file, and no finding is
+told again (files without any are counted again): lines are doubled by crashes and by rivals at the same moment, not by every
+delivery.
 """
 
 from __future__ import annotations

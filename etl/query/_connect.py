@@ -57,8 +57,9 @@ def connect(
     limit by event day all that holds requests. `memory_limit` is DuckDB's (`"2GB"`); what does not fit spills into a
     private temporary folder, removed with the connection.
 
-    Whoever writes SQL for it can read the snapshot's files and no other, write nothing, load no extension and change no
-    setting. Raises `BadParameter` for a date that is none, `QueryError` if DuckDB does not start.
+    Whoever writes SQL for it can read the snapshot's files and no other, load no extension and change no setting. Of a lake in a
+    folder, `COPY ... TO` one of these files overwrites it: SQL of others goes through `run_query`, after `to_duckdb`, which takes
+    nothing but a SELECT. Raises `BadParameter` for a date that is none, `QueryError` if DuckDB does not start.
     """
     for name, day in (("since", since), ("until", until)):
         if day is not None:

@@ -35,7 +35,9 @@ def read(
     columns: Sequence[str] | None = None,
     where: str | None = None,
 ) -> pa.Table:
-    """The rows that are in the lake at this moment, each once, whatever compaction does meanwhile; in no particular order.
+    """The rows that are in the lake at this moment, as often as they are stored, whatever compaction does; unordered.
+
+    What was delivered twice is stored twice until it is compacted; `etl.query` has the view `access_logs_exact`.
 
     `lake` is a folder, `s3://bucket/prefix`, or an open lake. `since` and `until` are event days in UTC, both inclusive: a date,
     `YYYY-MM-DD`, or `today` and `-7d`, which count from the newest day of the lake that is not in the future. `columns` are any
