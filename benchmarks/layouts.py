@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from benchmarks.raw_day import RawDay
 from benchmarks.rounds import markdown_table
 from benchmarks.scanned import Question
+from etl.compact._order import FILE_ORDER, is_sought
 from etl.schema import BATCH_ID, COMPACTED_FIELDS, COMPACTED_SCHEMA, Kind
 
 _STRINGS: Final = [name for name in COMPACTED_SCHEMA.names if pa.types.is_string(COMPACTED_SCHEMA.field(name).type)]
@@ -31,8 +32,10 @@ _ORDERS: Final = {
     "bucket, time": ("bucket_name", "request_time"),
     "operation, bucket, key": ("operation", "bucket_name", "key_name", "request_time"),
     "time": ("request_time",),
+    "sought first, bucket, operation, key, time": (*FILE_ORDER[1:-1], "key_name", "request_time"),
+    "sought first, bucket, operation, time": FILE_ORDER[1:],
 }
-CHOSEN: Final = "bucket, operation, time"
+CHOSEN: Final = "sought first, bucket, operation, time"
 
 
 @dataclass(frozen=True)
@@ -47,23 +50,27 @@ class Layout:
     """Columns with another encoding."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Of pyarrow's writer."""
+    apart: int = 0
+    """Rows at the start that have row groups of their own."""
 
     def write(self, table: pa.Table) -> tuple[pq.FileMetaData, int, float]:
         """Footer, bytes and seconds of the file."""
         file = io.BytesIO()
         left_out = {*self.plain, *self.encodings}
         started = time.perf_counter()
-        pq.write_table(
-            table,
+        with pq.ParquetWriter(
             file,
+            table.schema,
             compression="zstd",
             compression_level=self.level,
             use_dictionary=[name for name in table.column_names if name not in left_out],
             column_encoding=dict(self.encodings) or None,
             store_schema=False,
-            row_group_size=self.rows_per_group,
             **self.options,
-        )
+        ) as writer:
+            for part in (table.slice(0, self.apart), table.slice(self.apart)):
+                if part.num_rows:
+                    writer.write_table(part, row_group_size=self.rows_per_group)
         return pq.read_metadata(file), file.tell(), time.perf_counter() - started
 
 
@@ -71,24 +78,29 @@ _TIME_DELTA: Final = {"request_time": "DELTA_BINARY_PACKED"}
 _STRING_DELTA: Final = {"request_id": "DELTA_LENGTH_BYTE_ARRAY", "host_id": "DELTA_LENGTH_BYTE_ARRAY"}
 _INTS: Final = [f.name for f in COMPACTED_FIELDS if f.kind is not Kind.STRING]
 _BASE: Final = Layout()
-_VARIANTS: Final = {
-    "as chosen": _BASE,
-    "dictionary everywhere": replace(_BASE, plain=()),
-    "dictionary nowhere": replace(_BASE, plain=COMPACTED_SCHEMA.names),
-    "DELTA_BINARY_PACKED time": replace(_BASE, encodings=_TIME_DELTA),
-    "DELTA_BINARY_PACKED numbers": replace(_BASE, encodings=dict.fromkeys(_INTS, "DELTA_BINARY_PACKED")),
-    "DELTA_LENGTH_BYTE_ARRAY ids": replace(_BASE, encodings=_STRING_DELTA),
-    "DELTA_LENGTH_BYTE_ARRAY texts": replace(_BASE, encodings=dict.fromkeys(_STRINGS, "DELTA_LENGTH_BYTE_ARRAY")),
-    "DELTA_BYTE_ARRAY texts": replace(_BASE, encodings=dict.fromkeys(_STRINGS, "DELTA_BYTE_ARRAY")),
-    "page index": replace(_BASE, options={"write_page_index": True}),
-    "dictionaries of 4 MiB": replace(_BASE, options={"dictionary_pagesize_limit": 1 << 22}),
-    "zstd 1": replace(_BASE, level=1),
-    "zstd 6": replace(_BASE, level=6),
-    "zstd 9": replace(_BASE, level=9),
-    "50,000 rows a group": replace(_BASE, rows_per_group=50_000),
-    "250,000 rows a group": replace(_BASE, rows_per_group=250_000),
-    "1,000,000 rows a group": replace(_BASE, rows_per_group=1_000_000),
-}
+
+
+def _vary(base: Layout) -> dict[str, Layout]:
+    """Other ways to write what the chosen one writes."""
+    return {
+        "as chosen": base,
+        "sought rows not apart": _BASE,
+        "dictionary everywhere": replace(base, plain=()),
+        "dictionary nowhere": replace(base, plain=COMPACTED_SCHEMA.names),
+        "DELTA_BINARY_PACKED time": replace(base, encodings=_TIME_DELTA),
+        "DELTA_BINARY_PACKED numbers": replace(base, encodings=dict.fromkeys(_INTS, "DELTA_BINARY_PACKED")),
+        "DELTA_LENGTH_BYTE_ARRAY ids": replace(base, encodings=_STRING_DELTA),
+        "DELTA_LENGTH_BYTE_ARRAY texts": replace(base, encodings=dict.fromkeys(_STRINGS, "DELTA_LENGTH_BYTE_ARRAY")),
+        "DELTA_BYTE_ARRAY texts": replace(base, encodings=dict.fromkeys(_STRINGS, "DELTA_BYTE_ARRAY")),
+        "page index": replace(base, options={"write_page_index": True}),
+        "dictionaries of 4 MiB": replace(base, options={"dictionary_pagesize_limit": 1 << 22}),
+        "zstd 1": replace(base, level=1),
+        "zstd 6": replace(base, level=6),
+        "zstd 9": replace(base, level=9),
+        "50,000 rows a group": replace(base, rows_per_group=50_000),
+        "250,000 rows a group": replace(base, rows_per_group=250_000),
+        "1,000,000 rows a group": replace(base, rows_per_group=1_000_000),
+    }
 
 
 def compare_layouts(day: RawDay, questions: Sequence[Question]) -> str:
@@ -96,9 +108,12 @@ def compare_layouts(day: RawDay, questions: Sequence[Question]) -> str:
     written = {}
     for name, order in _ORDERS.items():
         table = read_sorted_day(day, order)
-        written[name] = _judge(_BASE, table, questions)
         if name == CHOSEN:
-            variants = {label: _judge(layout, table, questions) for label, layout in _VARIANTS.items()}
+            base = replace(_BASE, apart=sum(is_sought(batch).true_count for batch in table.to_batches()))
+            variants = {label: _judge(layout, table, questions) for label, layout in _vary(base).items()}
+            written[name] = variants["as chosen"]
+        else:
+            written[name] = _judge(_BASE, table, questions)
         print(name, file=sys.stderr)
     return (
         f"### Sort orders\n\n{_table('order', written, CHOSEN)}\n"

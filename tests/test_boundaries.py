@@ -29,6 +29,7 @@ PURE = (
     "etl.catalog._views",
     "etl.compact._fold",
     "etl.compact._left_out",
+    "etl.compact._order",
     "etl.compact._plan",
     "etl.ddl",
     "etl.detect._clients",

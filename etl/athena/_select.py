@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from etl.compact import FILE_ORDER
 from etl.ddl import LEFT_OUT
 from etl.schema import BATCH_ID, COMPACTED_FIELDS, COMPACTED_TABLE, EVENT_DATE, RAW_TABLE, WIRE_FIELDS
 
@@ -27,7 +28,7 @@ _CONTENT: Final = (*(field.name for field in WIRE_FIELDS), "extra_fields", "raw_
 _SAME_LINE: Final = ", ".join(_CONTENT)
 _CLUE_COLUMNS: Final = ("CAST(request_time AS varchar)", "request_id", "operation", "key_name", "version_id")
 _CLUE: Final = "xxhash64(to_utf8(concat(" + ", ".join(f"coalesce({each}, '')" for each in _CLUE_COLUMNS) + ")))"
-_ORDER: Final = "event_date, coalesce(bucket_name, ''), coalesce(operation, ''), request_time, source_key, line_no"
+_ORDER: Final = ", ".join((*FILE_ORDER, "source_key", "line_no"))
 
 
 @dataclass(frozen=True)

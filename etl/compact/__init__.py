@@ -17,6 +17,7 @@ from etl.compact._compact import (
 )
 from etl.compact._fold import CONTENT
 from etl.compact._inspect import inspect_inputs, is_intact, read_footer
+from etl.compact._order import FILE_ORDER
 from etl.compact._outputs import Outputs
 from etl.compact._plan import BatchLimit, Eligible, choose_objects, is_straggler, plan_batch, plan_logs
 from etl.compact._protocol import OnRows, Rewrite
@@ -29,6 +30,7 @@ __all__ = [
     "DEFAULT_GRACE",
     "DEFAULT_SEAL_DELAY",
     "DEFAULT_TARGET_BYTES",
+    "FILE_ORDER",
     "BatchLimit",
     "Compacted",
     "Eligible",

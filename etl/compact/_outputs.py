@@ -10,11 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from etl.compact._order import is_sought
 from etl.lake import Lake, Output
 from etl.lake._layout import compacted_key, staged_key
 from etl.schema import BATCH_ID, COMPACTED_SCHEMA
 
 ROWS_PER_GROUP: Final = 100_000
+ROWS_WORTH_A_GROUP: Final = 1_000
+"""Of the rows that stand first because they are sought. Fewer share their row group with those that follow."""
 BYTES_PER_GROUP: Final = 1 << 27
 """Bytes held before they are written: a client chooses how long its lines are."""
 _RANDOM: Final = frozenset(("request_id", "host_id", "version_id", "request_time"))
@@ -32,6 +35,7 @@ class Outputs:
         self._lake, self._batch, self._attempt = lake, batch, attempt
         self._scratch, self._target_bytes = scratch, target_bytes
         self._day = ""
+        self._is_sought = False
         self._pending: list[pa.RecordBatch] = []
         self._rows = self._bytes = 0
         self._writer: pq.ParquetWriter | None = None
@@ -51,16 +55,20 @@ class Outputs:
         self._thread.shutdown()
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Take the next rows in order."""
-        days = batch.column("event_date")
+        """Take the next rows in order. Those that are sought have row groups of their own, if they are worth one."""
+        days, sought = batch.column("event_date"), is_sought(batch)
         start = 0
         while start < batch.num_rows:
-            day = days[start].as_py()
-            rows = pc.index(pc.not_equal(days.slice(start), day), True).as_py()
+            day, first = days[start].as_py(), sought[start].as_py()
+            others = pc.or_(pc.not_equal(days.slice(start), day), pc.xor(sought.slice(start), sought[start]))
+            rows = pc.index(others, True).as_py()
             rows = min(batch.num_rows - start if rows < 0 else rows, ROWS_PER_GROUP - self._rows)
             if day != self._day:
                 self._close()
                 self._day = day
+            elif first != self._is_sought and self._rows >= ROWS_WORTH_A_GROUP:
+                self._flush()
+            self._is_sought = first
             self._pending.append(batch.slice(start, rows))
             self._rows += rows
             self._bytes += self._pending[-1].nbytes

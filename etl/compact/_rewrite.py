@@ -18,6 +18,7 @@ from etl.compact._fold import COPIES_SQL, KEPT_SQL, REDELIVERED_SQL, REPEATED_SQ
 from etl.compact._fold_committed import fold_committed, read_parquet
 from etl.compact._inspect import find_damage
 from etl.compact._left_out import restore_left_out
+from etl.compact._order import FILE_ORDER
 from etl.compact._outputs import Outputs
 from etl.compact._protocol import OnRows
 from etl.compact._read_input import write_log
@@ -44,10 +45,11 @@ _OBJECTS_SQL: Final = """
 CREATE TEMP TABLE objects AS
 SELECT raw_object, source_key, event_date, count(event_date) AS dated FROM input GROUP BY ALL
 """
-_GROUPS_SQL: Final = """
+_GROUP_KEYS: Final = {f"key_{number}": key for number, key in enumerate(FILE_ORDER[:-1])}
+_GROUPS_SQL: Final = f"""
 CREATE TEMP TABLE sort_groups AS
-SELECT *, row_number() OVER (ORDER BY event_date, bucket, verb) - 1 AS sort_group
-FROM (SELECT DISTINCT event_date, coalesce(bucket_name, '') AS bucket, coalesce(operation, '') AS verb FROM input)
+SELECT *, row_number() OVER (ORDER BY {", ".join(_GROUP_KEYS)}) - 1 AS sort_group
+FROM (SELECT DISTINCT {", ".join(f"{key} AS {name}" for name, key in _GROUP_KEYS.items())} FROM input)
 """
 _LONG: Final = ("key_name", "key_name", "request_uri", "referer", "user_agent", "extra_fields", "raw_line")
 _WEIGHT: Final = " + ".join(["400", *(f"coalesce(strlen({name}), 0)" for name in _LONG)])
@@ -232,17 +234,13 @@ def _sort(connection: duckdb.DuckDBPyConnection, rows: int, scratch: Path) -> Pa
 
 
 def _keyed_sql() -> str:
-    """The rows that are kept, with one integer for event day, bucket, operation and time, and one for where they lie.
-
-    docs/adr/0010-layout-of-compacted-files.md has what other orders give.
-    """
+    """The rows that are kept, with one integer for all of `FILE_ORDER`, and one for where they lie."""
+    of_the_group = " AND ".join(f"{key} = {name}" for name, key in _GROUP_KEYS.items())
     return f"""
         SELECT kept.* EXCLUDE (raw_object, file_no, file_row),
             sort_group * 86_400_000 + epoch_ms(request_time) % 86_400_000 AS {SORT_KEY},
             ((file_no << 32) + file_row)::BIGINT AS {PLACE}
-        FROM ({KEPT_SQL}) AS kept JOIN sort_groups AS grouped
-        ON kept.event_date = grouped.event_date
-            AND coalesce(bucket_name, '') = bucket AND coalesce(operation, '') = verb
+        FROM ({KEPT_SQL}) AS kept JOIN sort_groups ON {of_the_group}
     """
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from etl.compact import CONTENT
+from etl.compact import CONTENT, FILE_ORDER
 from etl.schema import SCHEMA
 
 PLACE: Final = "place"
@@ -34,6 +34,5 @@ READ_SCHEMA: Final = WRITTEN_SCHEMA.append(pa.field(PLACE, pa.int64())).append(p
 COMMITTED_NAMES: Final = [*CONTENT.split(", "), "source_key", "line_no"]
 COMMITTED_SCHEMA: Final = pa.schema([WRITTEN_SCHEMA.field(name) for name in COMMITTED_NAMES])
 """Rows of earlier batches, as far as they are compared."""
-SORTED_BY: Final = ("event_date", "coalesce(bucket_name, '')", "coalesce(operation, '')", "request_time", PLACE)
-"""The local engine's order (docs/adr/0010-layout-of-compacted-files.md). Times and places are in it, so that one bucket's day
-can be cut anywhere."""
+SORTED_BY: Final = (*FILE_ORDER, PLACE)
+"""The local engine's order. Times and places are in it, so that one bucket's day can be cut anywhere."""
