@@ -41,7 +41,7 @@ from stepwise_readers import read_as_athena, read_directly, read_in_every_way
 from etl.catalog import GlueKeeper, access_logs_input, read_state
 from etl.catalog._glue import update_table
 from etl.compact import Eligible, _compact, _rewrite, choose_objects, collect, commit, elect, publish
-from etl.lake import GLUE_STATE, Commit, Lake, Plan, Snapshot, State, Winner, commit_of, create_record, read_commit
+from etl.lake import GLUE_STATE, Commit, Lake, Plan, Snapshot, State, Winner, commit_of, create_record, read_commits
 from etl.lake._layout import commit_key
 
 HALF_A_DAY = dt.timedelta(hours=12)
@@ -263,8 +263,7 @@ def collect_at_once(lake: Lake, *, now: dt.datetime, grace: dt.timedelta) -> int
 
 
 def records_alone(keeper: GlueKeeper) -> Iterator[Commit]:
-    for batch in sorted(keeper._recorded()):
-        yield read_commit(keeper.store, batch)
+    yield from read_commits(keeper.store)
 
 
 def commits_before_raw(lake: Lake) -> Snapshot:

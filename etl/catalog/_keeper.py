@@ -18,16 +18,17 @@ from etl.lake import (
     FILE_STATE,
     GLUE_STATE,
     Commit,
+    Journal,
     Lake,
     ObjectStore,
     State,
     commit_of,
-    read_commit,
+    list_journal,
     read_plan,
     read_winner,
 )
 from etl.lake import open_lake as open_lake_kept_by
-from etl.lake._layout import COMMITS, batch_of_commit, day_of, next_batch
+from etl.lake._layout import batches_up_to, day_of, next_batch
 from etl.schema import COMPACTED_TABLE
 
 if TYPE_CHECKING:
@@ -68,15 +69,15 @@ class GlueKeeper:
         does not show can only mean that somebody has moved the view back. Raises `LakeMismatch` for that: raw objects
         of such a batch may be gone, and what the view shows is then not all there is.
         """
-        recorded = self._recorded()
+        journal = list_journal(self.store)
         state = self.read()
-        if max(recorded, default="") > state.batch:
+        if journal.last > state.batch:
             raise LakeMismatch(
                 f"{self.database}.{VIEW}",
-                f"shows batch {state.batch or 'none'}, but batch {max(recorded)} was committed: the view was moved back",
+                f"shows batch {state.batch or 'none'}, but batch {journal.last} was committed: the view was moved back",
                 hint="each run of accesslake compact moves it on by one batch",
             )
-        yield from self._up_to(state.batch, recorded)
+        yield from self._up_to(state.batch, journal)
 
     def advance(self, to: State, *, event_days: Collection[str]) -> None:
         """One compare-and-swap of the view, after the table it reads reaches back to all days that it will show.
@@ -109,7 +110,7 @@ class GlueKeeper:
 
     def _reach_back(self, event_days: Collection[str]) -> None:
         """Lower the first day of the compacted table's projection: Athena looks for no files of an earlier one."""
-        committed = self._up_to(self.read().batch, self._recorded())
+        committed = self._up_to(self.read().batch, list_journal(self.store))
         days = {day_of(output.key) for commit in committed for output in commit.outputs} | set(event_days)
         if not days:
             return
@@ -125,14 +126,8 @@ class GlueKeeper:
             hint="try again",
         )
 
-    def _recorded(self) -> set[str]:
-        return {batch_of_commit(stored.key) for stored in self.store.list(COMMITS)}
-
-    def _up_to(self, last: str, recorded: Collection[str]) -> Iterator[Commit]:
-        batch = ""
-        while batch < last:
-            batch = next_batch(batch)
-            yield read_commit(self.store, batch) if batch in recorded else self._commit_without_record(batch)
+    def _up_to(self, last: str, journal: Journal) -> Iterator[Commit]:
+        return journal.read(batches_up_to(last), without_record=self._commit_without_record)
 
     def _commit_without_record(self, batch: str) -> Commit:
         try:

@@ -29,12 +29,14 @@ from etl.lake import (
     Winner,
     commit_of,
     create_record,
+    put_runs_together,
     read_plan,
     read_winner,
     request_each,
     sweep_scratch,
 )
 from etl.lake._layout import (
+    BATCHES_PER_RUN,
     COMPACTED,
     RAW,
     STAGING,
@@ -245,8 +247,9 @@ def commit(lake: Lake, plan: Plan, winner: Winner, *, now: datetime | None = Non
 
 
 def collect(lake: Lake, *, now: datetime | None = None, grace: timedelta) -> int:
-    """Delete raw objects whose batch was committed at least `grace` ago, and what its attempts left in staging.
+    """Delete raw objects whose batch was committed at least `grace` ago, and what its attempts left in staging; how many objects.
 
+    Complete runs of commit records are put together besides.
     A batch whose run ended before it wrote its record gets one now: its grace starts late rather than early.
     """
     present = {stored.key for stored in lake.store.list(RAW)}
@@ -255,7 +258,9 @@ def collect(lake: Lake, *, now: datetime | None = None, grace: timedelta) -> int
         staged[stored.key.removeprefix(STAGING).partition("/")[0]].append(stored.key)
     consumed: list[str] = []
     tidied: list[str] = []
+    recorded = 0
     for found in lake.commits():
+        recorded += 1
         # Not before the batch was seen: another run may just have committed it, and write a later time.
         moment = _moment(now)
         committed_at = found.committed_at or _iso(moment)
@@ -267,6 +272,8 @@ def collect(lake: Lake, *, now: datetime | None = None, grace: timedelta) -> int
         tidied += staged[found.batch]
     for _ in request_each(lake.store, lake.store.delete, [*consumed, *tidied]):
         pass
+    if recorded >= BATCHES_PER_RUN:
+        put_runs_together(lake.store)
     return len(consumed)
 
 

@@ -10,10 +10,10 @@ from etl.lake._commits import (
     commit_of,
     create_record,
     read_commit,
-    read_commits,
     read_plan,
     read_winner,
 )
+from etl.lake._journal import Journal, list_journal, put_runs_together, read_commits
 from etl.lake._keeper import FileKeeper, State, StateKeeper
 from etl.lake._lake import FILE_STATE, GLUE_STATE, Lake, create_glue_lake, create_lake, open_lake, open_store
 from etl.lake._layout import quarantine_key, raw_key, raw_name
@@ -31,6 +31,7 @@ __all__ = [
     "DataFile",
     "FileKeeper",
     "Input",
+    "Journal",
     "Lake",
     "ObjectStore",
     "Output",
@@ -45,8 +46,10 @@ __all__ = [
     "create_glue_lake",
     "create_lake",
     "create_record",
+    "list_journal",
     "open_lake",
     "open_store",
+    "put_runs_together",
     "quarantine_key",
     "raw_key",
     "raw_name",

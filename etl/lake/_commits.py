@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import LakeMismatch
-from etl.lake._layout import COMMITS, batch_of_commit, commit_key, plan_key, winner_key
+from etl.lake._layout import commit_key, plan_key, winner_key
 
 if TYPE_CHECKING:
     from etl.lake._store import ObjectStore
@@ -126,7 +126,7 @@ class Commit:
 
 def read_plan(store: ObjectStore, batch: str) -> Plan:
     """The plan of a batch. Raises `ObjectNotFound`."""
-    with _record(store, plan_key(batch)) as found:
+    with _parsed(store, plan_key(batch), store.read(plan_key(batch))) as found:
         inputs, left_out = _inputs(found["inputs"]), _inputs(found["left_out"])
         return Plan(
             found["batch"],
@@ -141,7 +141,7 @@ def read_plan(store: ObjectStore, batch: str) -> Plan:
 
 def read_winner(store: ObjectStore, batch: str) -> Winner:
     """The elected attempt of a batch. Raises `ObjectNotFound`."""
-    with _record(store, winner_key(batch)) as found:
+    with _parsed(store, winner_key(batch), store.read(winner_key(batch))) as found:
         return Winner(
             found["batch"],
             found["attempt"],
@@ -153,16 +153,14 @@ def read_winner(store: ObjectStore, batch: str) -> Winner:
         )
 
 
-def read_commits(store: ObjectStore) -> Iterator[Commit]:
-    """All commits, oldest first."""
-    for stored in store.list(COMMITS):
-        if batch_of_commit(stored.key):
-            yield read_commit(store, batch_of_commit(stored.key))
-
-
 def read_commit(store: ObjectStore, batch: str) -> Commit:
     """The commit of a batch. Raises `ObjectNotFound`."""
-    with _record(store, commit_key(batch)) as found:
+    return commit_from_json(store, batch, store.read(commit_key(batch)))
+
+
+def commit_from_json(store: ObjectStore, batch: str, data: bytes) -> Commit:
+    """The commit of a batch, from its record's bytes. Raises `LakeMismatch`."""
+    with _parsed(store, commit_key(batch), data) as found:
         return Commit(
             found["batch"],
             _inputs(found["inputs"]),
@@ -190,8 +188,7 @@ def create_record(store: ObjectStore, key: str, record: Plan | Winner | Commit) 
 
 
 @contextmanager
-def _record(store: ObjectStore, key: str) -> Iterator[dict[str, Any]]:
-    data = store.read(key)
+def _parsed(store: ObjectStore, key: str, data: bytes) -> Iterator[dict[str, Any]]:
     try:
         yield json.loads(data)
     except (ValueError, KeyError, TypeError) as error:

@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from etl.lake._commits import Commit, read_commits
+from etl.lake._commits import Commit
+from etl.lake._journal import read_commits
 from etl.lake._layout import COMMITS, batch_of_commit
 
 if TYPE_CHECKING:

@@ -16,6 +16,8 @@ PLANS: Final = "meta/plan/"
 WINNERS: Final = "meta/winner/"
 COMMITS: Final = "meta/commit/"
 
+BATCHES_PER_RUN: Final = 32
+"""Commit records that are put together. A number for ever: the names of what is there depend on it."""
 _BATCH_DIGITS: Final = 10
 _DAY: Final = re.compile(r"/(?:ingest_date|event_date|detected_date)=([0-9]{4}-[0-9]{2}-[0-9]{2})/")
 
@@ -74,10 +76,33 @@ def next_batch(batch: str) -> str:
     return f"{int(batch or '0') + 1:0{_BATCH_DIGITS}d}"
 
 
+def batches_up_to(last: str) -> list[str]:
+    """All ids from the first to this one; none for `""`."""
+    return [f"{number:0{_BATCH_DIGITS}d}" for number in range(1, int(last or "0") + 1)]
+
+
 def batch_of_commit(key: str) -> str:
     """The batch that a key under `COMMITS` commits, `""` if it is none: an editor's copy of a commit must not count twice."""
     batch = name_of(key)
     return batch if key == commit_key(batch) and re.fullmatch(f"[0-9]{{{_BATCH_DIGITS}}}", batch) else ""
+
+
+def run_of(batch: str) -> tuple[str, ...]:
+    """The batches whose records are put together with this one's."""
+    first = (int(batch) - 1) // BATCHES_PER_RUN * BATCHES_PER_RUN + 1
+    return tuple(f"{number:0{_BATCH_DIGITS}d}" for number in range(first, first + BATCHES_PER_RUN))
+
+
+def run_key(batch: str) -> str:
+    """Key of the records of a batch's run. It lies among the records, so that one listing finds both."""
+    run = run_of(batch)
+    return f"{COMMITS}{run[0]}-{run[-1]}.json.gz"
+
+
+def first_of_run(key: str) -> str:
+    """The first batch of the run that a key under `COMMITS` holds, `""` if it is none."""
+    first = key.removeprefix(COMMITS)[:_BATCH_DIGITS]
+    return first if re.fullmatch(f"[0-9]{{{_BATCH_DIGITS}}}", first) and int(first) and key == run_key(first) else ""
 
 
 def name_of(key: str) -> str:

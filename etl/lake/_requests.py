@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from etl.lake._store import ObjectStore
+if TYPE_CHECKING:
+    from etl.lake._store import ObjectStore
 
 AT_ONCE: Final = 16
 """Requests that travel at the same time, unless fewer are asked for."""
