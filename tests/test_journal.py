@@ -163,6 +163,14 @@ def test_few_requests_are_fetched_before_the_first_is_looked_at(
     assert [len(window) for window in _journal._windows(journal._parts(batches_up_to(journal.last)))] == [3]
 
 
+def unpacked(data: bytes) -> list[bytes]:
+    return gzip.decompress(data).splitlines(keepends=True)
+
+
+def packed(lines: list[bytes]) -> bytes:
+    return b"".join(map(gzip.compress, lines))
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -170,13 +178,18 @@ def test_few_requests_are_fetched_before_the_first_is_looked_at(
         lambda data: data[: len(data) // 2],
         lambda data: data[:-1],
         lambda data: b"\x00" * len(data),
-        lambda data: gzip.compress(b"not json\n"),
-        lambda data: gzip.compress(b"[]\n"),
-        lambda data: gzip.compress(gzip.decompress(data).split(b"\n", 1)[1]),
-        lambda data: gzip.compress(b"".join(reversed(gzip.decompress(data).splitlines(keepends=True)))),
-        lambda data: gzip.compress(gzip.decompress(data).replace(b'"inputs":[[', b'"inputs":[["x",')),
-        lambda data: gzip.compress(gzip.decompress(data).replace(b'"inputs":[', b'"inputs":[[],')),
-        lambda data: gzip.compress(gzip.decompress(data).replace(b'"folded"', b'"unfolded"')),
+        lambda data: data[:60] + bytes([data[60] ^ 1]) + data[61:],
+        lambda data: data[:-6] + bytes([data[-6] ^ 1]) + data[-5:],
+        lambda data: packed([b"not json\n"]),
+        lambda data: packed([b"[]\n"]),
+        lambda data: packed(unpacked(data)[1:]),
+        lambda data: packed(unpacked(data)[:2]),
+        lambda data: packed(unpacked(data)[::-1]),
+        lambda data: packed(unpacked(data) * 2),
+        lambda data: gzip.compress(b"".join(unpacked(data))),
+        lambda data: packed([line.replace(b'"inputs":[[', b'"inputs":[["x",') for line in unpacked(data)]),
+        lambda data: packed([line.replace(b'"inputs":[', b'"inputs":[[],') for line in unpacked(data)]),
+        lambda data: packed([line.replace(b'"folded"', b'"unfolded"') for line in unpacked(data)]),
     ],
 )
 def test_of_a_damaged_run_the_records_count(tmp_path: Path, short_runs: int, damage: Any) -> None:

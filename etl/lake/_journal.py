@@ -82,14 +82,16 @@ class Journal:
         if len(part.batches) == 1 and part.key == commit_key(part.batches[0]):
             yield commit_from_json(self.store, part.batches[0], data)
             return
+        done = 0
         try:
-            commits = list(_unpack(data))
+            for commit in _unpack(data):
+                if [commit.batch] != list(part.batches[done : done + 1]):
+                    break
+                yield commit
+                done += 1
         except (ValueError, KeyError, TypeError, zlib.error):
-            commits = []
-        if [commit.batch for commit in commits] == list(part.batches):
-            yield from commits
-        else:
-            yield from (read_commit(self.store, batch) for batch in part.batches)
+            pass
+        yield from (read_commit(self.store, batch) for batch in part.batches[done:])
 
 
 def list_journal(store: ObjectStore) -> Journal:
@@ -138,12 +140,12 @@ def _windows(parts: Iterable[_Part]) -> Iterator[list[_Part]]:
 
 
 def _pack(commits: Iterable[Commit]) -> bytes:
-    """A line of JSON for each commit, gzipped; the columns of inputs one after the other, since theirs are alike."""
-    packer = zlib.compressobj(wbits=_GZIP)
-    return b"".join([*(packer.compress(_line(commit)) for commit in commits), packer.flush()])
+    """A line of JSON for each commit, each gzipped by itself, with its checksum; together that is one gzip file."""
+    return b"".join(zlib.compress(_line(commit), wbits=_GZIP) for commit in commits)
 
 
 def _line(commit: Commit) -> bytes:
+    """The columns of inputs stand one after the other, since theirs are alike."""
     line = {
         "batch": commit.batch,
         "committed_at": commit.committed_at,
@@ -160,8 +162,12 @@ def _columns(inputs: Sequence[Input]) -> list[list[Any]]:
 
 
 def _unpack(data: bytes) -> Iterator[Commit]:
-    for text in zlib.decompress(data, _GZIP).splitlines():
-        line = json.loads(text)
+    while data:
+        packed = zlib.decompressobj(_GZIP)
+        line = json.loads(packed.decompress(data))
+        if not packed.eof:
+            raise ValueError("cut")
+        data = packed.unused_data
         yield Commit(
             line["batch"],
             _inputs(line["inputs"]),
