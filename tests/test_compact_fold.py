@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 import tempfile
 from collections import Counter, defaultdict
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -202,3 +204,42 @@ def test_rows_of_other_days_are_not_compared() -> None:
 def test_what_the_parser_adds_makes_no_difference() -> None:
     """A later version may decode a key that an earlier one could not."""
     assert left([[raw_row(A, 1, object_key=None)]], [[raw_row(A, 1, object_key="k")]]) == [(A, 1)]
+
+
+def test_one_field_makes_a_line_another() -> None:
+    """Each field alone: rows of one name, in two objects, all of them in one batch and one after the other."""
+    fields = [(SCHEMA.field(name).type, name) for name in (*WIRE_NAMES, "extra_fields", "raw_line")]
+    values: dict[Any, tuple[Any, Any]] = {
+        pa.string(): ("x", "y"),
+        pa.int32(): (1, 2),
+        pa.int64(): (1, 2),
+        pa.timestamp("ms"): (dt.datetime(2024, 5, 2, 10, 0, 0, 1000), dt.datetime(2024, 5, 2, 10, 0, 0, 2000)),
+    }
+    plain = [raw_row(A, number, request_id=f"{number}", object_key="k") for number in range(len(fields))]
+    changed = [
+        row | {name: next(value for value in values[kind] if value != row[name])}
+        for row, (kind, name) in zip(plain, fields, strict=True)
+    ]
+    both = sorted([(A, number) for number in range(len(fields))] * 2)
+    assert left([plain, changed]) == both
+    assert left([plain], [changed]) == both
+    assert left([plain], [changed], [changed, plain]) == both
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"referer": "a", "user_agent": "bc"}, {"referer": "ab", "user_agent": "c"}),
+        ({"referer": "-", "user_agent": None}, {"referer": None, "user_agent": "-"}),
+        ({"referer": "1:x", "user_agent": ""}, {"referer": "", "user_agent": "1:x"}),
+        ({"referer": "x1:y", "user_agent": "z"}, {"referer": "x", "user_agent": "y1:z"}),
+        ({"referer": "é", "user_agent": "e"}, {"referer": "e", "user_agent": "é"}),
+        ({"referer": "a\0b"}, {"referer": "a"}),
+        ({"bytes_sent_size": 1, "object_size": 23}, {"bytes_sent_size": 12, "object_size": 3}),
+        ({"object_size": 5, "total_duration": None}, {"object_size": None, "total_duration": 5}),
+    ],
+)
+def test_what_reads_alike_side_by_side_is_not_the_same(one: Row, other: Row) -> None:
+    assert left([[raw_row(A, 1, **one)], [raw_row(B, 1, **other)]]) == [(A, 1), (B, 1)]
+    assert left([[raw_row(A, 1, **one)], [raw_row(B, 1, **one)]]) == [(A, 1)]
+    assert left([[raw_row(A, 1, **one)]], [[raw_row(A, 1, **other)]]) == [(A, 1), (A, 1)]

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from etl.compact._fold import CONTENT, FOLDED_BEFORE_SQL
+from etl.compact._fold import FOLDED_BEFORE_SQL, committed_sql
 from etl.compact._inspect import UNREADABLE
 from etl.errors import LakeUnusable, ObjectNotFound, first_line
 from etl.lake import Lake, request_each
@@ -50,10 +50,7 @@ def _fetch_committed(lake: Lake, scratch: Path, key: str) -> str:
 
 
 def _committed_sql(files: Iterable[str]) -> str:
-    return (
-        f"SELECT {CONTENT}, source_key, line_no FROM {read_parquet(files)} "
-        "WHERE source_key IN (SELECT source_key FROM objects)"
-    )
+    return committed_sql(read_parquet(files))
 
 
 def _holds_any(lake: Lake, key: str, log_objects: pa.StringArray) -> bool:
