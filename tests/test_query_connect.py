@@ -6,6 +6,8 @@ import datetime as dt
 import gc
 import os
 import re
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -358,4 +360,13 @@ def test_an_object_that_was_collected_meanwhile_is_said_to_be_gone() -> None:
     assert (str(failure), failure.hint) == (
         "a file of the lake: is gone since the question was asked (ask again)",
         "ask again",
+    )
+
+
+def test_no_bar_is_drawn_on_standard_output_whoever_asks() -> None:
+    """DuckDB draws one after two seconds where there is no script, as in `python -c`."""
+    look = "connection.execute(\"SELECT current_setting('enable_progress_bar')\").fetchone()"
+    script = f"import duckdb\nfrom etl.query._connect import _start\nconnection = _start(None)\nprint(*{look})"
+    assert (
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "False\n"
     )

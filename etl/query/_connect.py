@@ -110,6 +110,8 @@ def _start(memory_limit: str | None) -> duckdb.DuckDBPyConnection:
         raise query_failure(error) from None
     weakref.finalize(connection, shutil.rmtree, spill, ignore_errors=True)
     connection.execute("SET TimeZone = 'UTC'")
+    # DuckDB draws a bar on standard output where it takes the program for a person at a prompt, in `python -c` for one.
+    connection.execute("SET enable_progress_bar = false")
     return connection
 
 
