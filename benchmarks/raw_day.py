@@ -17,6 +17,7 @@ from etl.schema import RAW_TABLE_FIELDS, arrow_schema
 DAY = datetime.date(2026, 3, 31)
 _ARRIVED = DAY + datetime.timedelta(days=1)
 _LINES_PER_OBJECT = 1000
+"""At most: a file holds whole log objects."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,16 @@ def write_raw_day(lake: Path, *, lines: int, files: int) -> RawDay:
     written: list[Path] = []
     pending: list[pa.Table] = []
     rows = text_bytes = 0
-    for log in generate(lines=lines, seed=1, end=DAY, days=1, lines_per_object=_LINES_PER_OBJECT):
+    lines_per_object = max(1, min(_LINES_PER_OBJECT, lines // files))
+    for log in generate(lines=lines, seed=1, end=DAY, days=1, lines_per_object=lines_per_object):
         pending.append(parse(log.body, source_key=f"s3://logs/{log.key}").table)
         rows += pending[-1].num_rows
         text_bytes += len(log.body)
         if rows >= lines * (len(written) + 1) // files and len(written) < files - 1:
-            written.append(_write(pending, folder / f"{len(written):04}.parquet"))
+            written.append(_write(pending, folder / f"{len(written):06}.parquet"))
             pending = []
     if pending:
-        written.append(_write(pending, folder / f"{len(written):04}.parquet"))
+        written.append(_write(pending, folder / f"{len(written):06}.parquet"))
     return RawDay(tuple(written), rows, text_bytes)
 
 
