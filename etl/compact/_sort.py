@@ -27,7 +27,7 @@ def choose_bounds(keys: Ints, weights: Ints, *, target: int) -> Ints:
 
     A key that weighs as much by itself has a part of its own, which needs no sorting.
     """
-    order = np.argsort(keys, kind="stable")
+    order = np.lexsort((weights, keys))  # of whatever order the sample came in, so that equal rows are cut alike
     keys, weights = keys[order], weights[order]
     parts = (np.cumsum(weights) - weights) // target
     cuts = keys[1:][parts[1:] != parts[:-1]]
