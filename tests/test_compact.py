@@ -320,7 +320,7 @@ def test_the_time_of_a_commit_is_utc(lake: Path) -> None:
 
 def test_nothing_is_printed_whatever_the_program_is(lake: Path) -> None:
     """Run by `python -c`, DuckDB takes the program for a person at a prompt and draws progress bars."""
-    code = "from etl.compact._rewrite import _connect; from pathlib import Path; import sys\n"
-    code += "print(_connect(Path(sys.argv[1])).execute(\"SELECT current_setting('enable_progress_bar')\").fetchall())"
+    code = "from etl.compact._duckdb import connect; from pathlib import Path; import sys\n"
+    code += "print(connect(Path(sys.argv[1])).execute(\"SELECT current_setting('enable_progress_bar')\").fetchall())"
     done = subprocess.run([sys.executable, "-c", code, str(lake)], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "[(False,)]\n"

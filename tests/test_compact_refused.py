@@ -22,7 +22,7 @@ from compact_cases import lake as lake
 from compact_cases import truth as truth
 from small_lakes import DAY_1, DAY_2, Truth, add_logs, difference, log_text, put_raw, raw_row, read_lake
 
-from etl.compact import _inspect, _rewrite, compact, inspect_inputs, is_intact, read_or_create_plan, read_raw
+from etl.compact import _damaged, _inspect, _rewrite, compact, inspect_inputs, is_intact, read_or_create_plan, read_raw
 from etl.errors import LakeUnusable, RowsNotConserved
 from etl.lake import Input, create_lake, open_lake, read_winner
 from etl.schema import SCHEMA
@@ -157,12 +157,12 @@ def test_a_disk_that_is_full_for_duckdb_is_not_taken_for_a_damaged_object(
     def fail(*arguments: Any) -> Any:
         raise full
 
-    monkeypatch.setattr(_rewrite, "_input_sql", fail)
+    monkeypatch.setattr(_damaged, "raw_rows", fail)
     with pytest.raises(LakeUnusable, match="No space left"):
-        _rewrite._find_refusal(lake.store, item)
+        _damaged.find_refusal(lake.store, item)
 
 
-@pytest.mark.parametrize("find", [_inspect.find_damage, _rewrite._find_refusal])
+@pytest.mark.parametrize("find", [_inspect.find_damage, _damaged.find_refusal])
 def test_a_temporary_folder_that_is_gone_is_not_taken_for_an_object_that_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, find: Callable[[Any, Input], str]
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from etl.compact._duckdb import scan
 from etl.compact._fold import FOLDED_BEFORE_SQL, committed_sql
 from etl.compact._inspect import UNREADABLE
 from etl.errors import LakeUnusable, ObjectNotFound, first_line
@@ -50,7 +50,7 @@ def _fetch_committed(lake: Lake, scratch: Path, key: str) -> str:
 
 
 def _committed_sql(files: Iterable[str]) -> str:
-    return committed_sql(read_parquet(files))
+    return committed_sql(scan(files))
 
 
 def _holds_any(lake: Lake, key: str, log_objects: pa.StringArray) -> bool:
@@ -74,10 +74,3 @@ def _as_committed(lake: Lake, key: str) -> Iterator[None]:
         reason = f"this committed file cannot be read, and compaction needs it: {first_line(error)}"
         hint = "accesslake audit names what is damaged"
         raise LakeUnusable(f"{lake.uri}/{key}", reason, hint=hint) from error
-
-
-def read_parquet(files: Iterable[str]) -> str:
-    """SQL for the rows of exactly these files, each with the file it is from and its place in it."""
-    listed = ", ".join("'" + glob.escape(file).replace("'", "''") + "'" for file in files)
-    options = "filename=true, file_row_number=true, union_by_name=true, hive_partitioning=false"
-    return f"read_parquet([{listed}], {options})"

@@ -96,8 +96,7 @@ def find_damage(store: ObjectStore, item: Input) -> str:
     except (ObjectNotFound, RowsNotConserved) as error:
         return error.reason
     except UNREADABLE as error:
-        # Of a damaged file Arrow says so without a number; the system gives each of its own troubles one.
-        if getattr(error, "errno", None) or isinstance(error, MemoryError):
+        if is_of_machine(error):
             subject = getattr(error, "filename", None) or f"{store.uri}/{item.key}"
             raise LakeUnusable(subject, first_line(error)) from error
         return f"cannot be read: {first_line(error)}"
@@ -110,8 +109,7 @@ def read_batches(file: pq.ParquetFile, key: str, *, rows_at_once: int) -> Iterat
     Raises `RowsNotConserved` if it is none of log rows, `OSError` and `pa.ArrowException` for rows that cannot be read, or are
     not what their column holds: text that is no UTF-8, a number too large, no time.
     """
-    if not has_columns(file.schema_arrow):
-        raise RowsNotConserved(key, "lacks a column, or has one of another type")
+    _check_columns(file.schema_arrow, key)
     names = [field.name for field in RAW_TABLE_FIELDS if field.name in file.schema_arrow.names]
     for batch in file.iter_batches(rows_at_once, columns=names):
         # What Arrow reads it does not look at, unless it is told to.
@@ -149,6 +147,32 @@ def read_footer(store: ObjectStore, key: str) -> pq.FileMetaData | None:
         return pq.read_metadata(pa.BufferReader(data))
     except UNREADABLE:
         return None
+
+
+def check_file(file: str, key: str) -> None:
+    """Raise `RowsNotConserved` if a raw object's local file is none of log rows, by its footer; `ObjectNotFound` if it is gone.
+
+    DuckDB would convert columns of another type rather than refuse them.
+    """
+    try:
+        found = pq.read_schema(file)
+    except FileNotFoundError as error:
+        raise ObjectNotFound(key, "no such object in the lake") from error
+    except UNREADABLE as error:
+        if is_of_machine(error):
+            raise
+        raise RowsNotConserved(key, f"cannot be read: {first_line(error)}") from error
+    _check_columns(found, key)
+
+
+def is_of_machine(error: BaseException) -> bool:
+    """Whether this is trouble of this machine: the system gives each a number, of a damaged file Arrow says so without."""
+    return bool(getattr(error, "errno", None)) or isinstance(error, MemoryError)
+
+
+def _check_columns(found: pa.Schema, key: str) -> None:
+    if not has_columns(found):
+        raise RowsNotConserved(key, "lacks a column, or has one of another type")
 
 
 def has_columns(found: pa.Schema) -> bool:
