@@ -10,6 +10,7 @@ from etl.query._docs import docs_queries
 from etl.query._query import newest_day, query
 from etl.query._run import run_query
 from etl.query._scan import ScannedFile, athena_usd, scanned_bytes
+from etl.query._settled import settled_columns
 from etl.query._syntax import parse_condition
 from etl.query._write import Format, write_result
 
@@ -30,6 +31,7 @@ __all__ = [
     "resolve_day",
     "run_query",
     "scanned_bytes",
+    "settled_columns",
     "to_duckdb",
     "write_result",
 ]
