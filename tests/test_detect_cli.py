@@ -83,6 +83,21 @@ def test_tables_for_people(tmp_path: Path, capsysbinary: pytest.CaptureFixture[b
     assert SECRET not in ran.out
 
 
+def test_the_inventory_says_how_a_client_authenticated(
+    tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    opened = {"signature_version": "SigV2", "authentication_type": "QueryString", "user_agent": "okhttp/4.9"}
+    lake = make_lake(tmp_path / "lake", make_rows(opened, {"signature_version": "SigV2"}))
+    inventory = Ran(capsysbinary, "--lake", lake, "--json").json["inventory"]
+    assert {each["client"]: each["authentication_type"] for each in inventory} == {
+        "okhttp": "QueryString",
+        "Boto3": "AuthHeader",
+    }
+    said = Ran(capsysbinary, "--lake", lake).out
+    assert "okhttp 4.9   ?                  QueryString" in said
+    assert "okhttp: It opens a presigned URL" in said
+
+
 def test_nothing_secret_and_nothing_that_drives_a_terminal_in_json(
     tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:

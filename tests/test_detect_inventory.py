@@ -54,7 +54,7 @@ AGENTS = [
     ("Wget/1.21.2", "curl or wget", "1.21.2", None),
     ("GuzzleHttp/6.2 curl/7.38 PHP/5.6", "Guzzle", "6.2", None),
     ("MyPoller/3.1 libcurl curl/7.38", "MyPoller", "3.1", None),
-    ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36", "Browser", "5.0", None),
+    ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36", "Browser", "", None),
     (
         "CloudBerryLab.Base.HttpUtil.Client 3.7.0 (http://www.cloudberrylab.com/)",
         "CloudBerryLab.Base.HttpUtil.Client",
@@ -103,6 +103,49 @@ def test_who_is_new_enough_is_not_told_to_upgrade(agent: str, told: str) -> None
     assert ("alias" in action) is ("mc/" in agent)
 
 
+OPENERS = [
+    "python-requests/2.31",
+    "okhttp/4.9",
+    "Go-http-client/1.1",
+    "Java/1.8.0",
+    "Dalvik/2.1.0 (Linux)",
+    "axios/1.6",
+]
+OPENERS += ["Apache-HttpClient/4.5 (Java/11)", "Mozilla/5.0 (X11)", "curl/8.5.0", "MyApp/2", "\x1b[2J"]
+
+
+@pytest.mark.parametrize("agent", [*OPENERS, None])
+def test_what_opens_a_presigned_url_is_not_asked_how_it_signs(agent: str | None) -> None:
+    since, action = advise(read_client(agent), "QueryString")
+    assert since is None
+    assert action.startswith("It opens a presigned URL: find what signs URLs with these credentials (the requester)")
+    assert advise(read_client(agent), "AuthHeader")[1] != action
+    assert "maintainers" not in action
+
+
+def test_a_client_that_signs_may_be_the_one_that_made_a_presigned_url() -> None:
+    client = read_client("Boto3/1.4.0 Botocore/1.5.0")
+    since, action = advise(client, "QueryString")
+    assert since == advise(client, "AuthHeader")[0] == "1.4.6"
+    assert action.startswith("It opens a presigned URL")
+    assert action.endswith(f"If it is this one: {advise(client, 'AuthHeader')[1]}")
+
+
+@pytest.mark.parametrize(
+    ("agent", "told"),
+    [
+        ("\x1b[2J", "find it by its requester and address"),
+        (None, "find it by its requester and address"),
+        ("python-requests/2.31", "A library"),
+        ("Apache-HttpClient/4.5 (Java/11)", "A library"),
+        ("MyApp/2", "Ask its maintainers"),
+        ("Mozilla/5.0 (X11)", "A web page signs"),
+    ],
+)
+def test_who_signs_without_saying_what_it_is_has_to_be_found(agent: str | None, told: str) -> None:
+    assert told in advise(read_client(agent), "AuthHeader")[1]
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=100) | st.sampled_from([agent * 200 for agent, *_ in AGENTS if agent]))
 def test_any_user_agent_is_read(agent: str) -> None:
@@ -123,6 +166,7 @@ def test_an_inventory_groups_by_requester_bucket_and_program() -> None:
             {"user_agent": "Boto3/1.4.0 b", "time": "2024-05-01T00:00:00"},
             {"user_agent": "Boto3/1.4.1", "requester": None},
             {"user_agent": "Boto3/1.4.0 a", "bucket_name": "b2"},
+            {"user_agent": "Boto3/1.4.0 a", "bucket_name": "b2", "authentication_type": "QueryString"},
         )
     )
     rows = [
@@ -133,7 +177,9 @@ def test_an_inventory_groups_by_requester_bucket_and_program() -> None:
         (True, "b1", "Boto3", "1.4.1", 1),
         (False, "b1", "Boto3", "1.4.0", 2),
         (False, "b2", "Boto3", "1.4.0", 1),
+        (False, "b2", "Boto3", "1.4.0", 1),
     ]
+    assert [row["authentication_type"] for row in inventory.to_pylist()][2:] == ["AuthHeader", "QueryString"]
     both = inventory.to_pylist()[1]
     assert (both["first_request"].day, both["last_request"].day) == (1, 3)
 
@@ -159,6 +205,7 @@ requests = st.fixed_dictionaries(
     {
         "requester": st.sampled_from(["a", "b", None]),
         "bucket_name": st.sampled_from(["b1", "b2"]),
+        "authentication_type": st.sampled_from(["AuthHeader", "QueryString", None]),
         "user_agent": st.sampled_from(["Boto3/1.4.0", "Boto3/1.4.1", "s3fs", None]),
         "time": st.datetimes(dt.datetime(2020, 1, 1), dt.datetime(2024, 1, 1)).map(
             lambda time: time.replace(microsecond=0).isoformat()

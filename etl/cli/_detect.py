@@ -142,6 +142,7 @@ def _migration(each: Any) -> dict[str, Any]:
         "last seen": f"{each.last_request:%Y-%m-%d}",
         "client": mask_secrets(f"{each.client} {each.client_version}".strip()),
         "signs SigV4 since": since,
+        "authentication": each.authentication_type or "?",
         "bucket": each.bucket_name,
         "requester": each.requester,
     }

@@ -8,7 +8,8 @@ for Java that it was built with, and refuses Version 2 from 3.4.0 on (HADOOP-188
 Version 4. MinIO's SDKs write `MinIO (OS; ARCH) LIBRARY/VERSION PROGRAM/VERSION`, older ones `Minio`. Of all but AWS's and s3fs
 no such version is documented where we could read it, so none is given.
 
-A user agent is what the client says it is. It is good enough to find one's own programs by, and proves nothing.
+A user agent is what the client says it is. It is good enough to find one's own programs by, and proves nothing. Of a presigned
+URL it is that of the program that opens it, which need not be the one that signed.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class Program:
     """What to do if it signs with Version 2 all the same."""
     setting: str
     """What to do if its version is new enough, so that something beside the version has it sign with Version 2."""
+    signs: bool = True
+    """Whether it signs by itself. If not, it sends what a script or a page signs, or opens a presigned URL."""
 
 
 _VERSION: Final = r"[/# ]v?([0-9][0-9A-Za-z.\-]{0,20})"
@@ -53,6 +56,10 @@ _MINIO: Final = r"\bMin(?:IO|io) \([^)]{0,80}\)"
 
 def _program(name: str, token: str, since: str | None, action: str, *, setting: str = _SIGNER) -> Program:
     return Program(name, re.compile(token + rf"(?:{_VERSION})?"), since, action, setting)
+
+
+def _opener(name: str, pattern: str, action: str) -> Program:
+    return Program(name, re.compile(pattern), None, action, _SIGNER, signs=False)
 
 
 PROGRAMS: Final[tuple[Program, ...]] = (
@@ -163,30 +170,53 @@ PROGRAMS: Final[tuple[Program, ...]] = (
         "Replace it by Boto3; on 2.49.0 set use-sigv4 = True in its configuration.",
         setting="Set use-sigv4 = True in its configuration; better, replace it by Boto3.",
     ),
-    _program(
+    _opener(
         "Guzzle",
-        r"\bGuzzleHttp",
-        None,
-        "A library that sends what others sign, or opens a presigned URL: find the PHP program, and what makes the signature.",
+        rf"\bGuzzleHttp(?:{_VERSION})?",
+        "A library that sends what others sign: find the PHP program, and what makes the signature.",
     ),
-    _program(
+    _opener(
         "curl or wget",
-        r"^\W*(?:curl|Wget)\b",
-        None,
-        "A script signs, or it opens a presigned URL: change what makes the signature (curl has --aws-sigv4).",
+        rf"^\W*(?:curl|Wget)\b(?:{_VERSION})?",
+        "A script signs: change what makes the signature (curl has --aws-sigv4).",
     ),
-    _program(
+    # Every browser says Mozilla/5.0: it is no version. An SDK within a page cannot change that.
+    _opener(
         "Browser",
-        r"\bMozilla(?=/[0-9])",
-        None,
-        "A browser signs nothing: it opens a presigned URL. Find the program that makes these URLs.",
+        r"\bMozilla(?=/[0-9])()",
+        "A web page signs in the browser: find it by its requester, and have its client sign with Version 4 "
+        "(signatureVersion 'v4').",
     ),
 )
 """The first that matches counts: programs built on an SDK stand before it, and those that imitate a browser after all."""
 
+PRESIGNED: Final = "QueryString"
+"""The authentication type of a request whose signature is in its URL."""
+PRESIGNED_ACTION: Final = (
+    "It opens a presigned URL: find what signs URLs with these credentials (the requester), and have that sign with "
+    "Version 4."
+)
+_OR_ITSELF: Final = (
+    "It opens a presigned URL, and need not be what signed it: find what signs URLs with these credentials (the requester). If "
+    "it is this one: "
+)
 UNKNOWN_ACTION: Final = "Ask its maintainers from which version on it signs with Signature Version 4."
 NO_AGENT: Final = "(no user agent)"
-NO_AGENT_ACTION: Final = "A program that does not say what it is: find it by its requester and address."
+UNREADABLE: Final = "(unreadable)"
+NO_NAME_ACTION: Final = "A program that does not say what it is: find it by its requester and address."
+LIBRARY_ACTION: Final = (
+    "A library that sends what others sign: find the program by its requester and address, and change what makes the "
+    "signature."
+)
+_LIBRARIES: Final = frozenset(
+    (
+        *("aiohttp", "Apache-HttpAsyncClient", "Apache-HttpClient", "axios", "Dalvik", "Dart"),
+        *("Faraday", "Go-http-client", "got", "Java", "Java-http-client", "libwww-perl"),
+        *("node-fetch", "okhttp", "PHP", "PostmanRuntime", "Python", "python-httpx"),
+        *("python-requests", "Python-urllib", "python-urllib3", "reqwest", "Ruby"),
+    )
+)
+"""Names that say what a program is made of, and not which it is. No maintainer of these knows who signs."""
 _DOTTED: Final = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _PROGRAMS: Final = {program.name: program for program in PROGRAMS}
 _FIRST_WORD: Final = re.compile(
@@ -206,22 +236,32 @@ def read_client(user_agent: str | None) -> Client:
             return Client(program.name, match[1] or "")
     match = _FIRST_WORD.match(text)
     if match is None:
-        return Client("(unreadable)", "")
+        return Client(UNREADABLE, "")
     return Client(match[1][:_LONGEST_NAME], match[2] or "")
 
 
-def advise(client: Client) -> tuple[str | None, str]:
+def advise(client: Client, authentication_type: str | None = None) -> tuple[str | None, str]:
     """The version from which on the client signs with Version 4 (`""`: all do; None: not known), and what to do.
 
-    A client that is new enough is not told to upgrade. One that does not say its version is.
+    A client that is new enough is not told to upgrade. One that does not say its version is. Of a presigned URL the client only
+    tells who opened it, so the advice is to look for whoever signed.
     """
     program = _PROGRAMS.get(client.name)
-    if program is None:
-        return None, NO_AGENT_ACTION if client.name == NO_AGENT else UNKNOWN_ACTION
-    since = program.sigv4_since
+    is_presigned = authentication_type == PRESIGNED
+    if program is None or not program.signs:
+        if is_presigned:
+            return None, PRESIGNED_ACTION
+        return None, program.action if program is not None else _advise_unknown(client.name)
+    since, action = program.sigv4_since, program.action
     if since and client.version and _numbers(client.version) >= _numbers(since):
-        return since, f"{since} and later are new enough. {program.setting}"
-    return since, program.action
+        action = f"{since} and later are new enough. {program.setting}"
+    return since, _OR_ITSELF + action if is_presigned else action
+
+
+def _advise_unknown(name: str) -> str:
+    if name in (NO_AGENT, UNREADABLE):
+        return NO_NAME_ACTION
+    return LIBRARY_ACTION if name in _LIBRARIES else UNKNOWN_ACTION
 
 
 def _numbers(version: str) -> tuple[int, ...]:

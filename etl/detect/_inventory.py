@@ -1,7 +1,8 @@
 """Who still signs with Signature Version 2, with what, and until when: pure.
 
-An inventory is a table with a row for each requester, bucket and client; those of two sets of findings merge into that of
-both, so that days can be taken one by one.
+An inventory is a table with a row for each requester, bucket, client and way to authenticate: what opens a presigned URL is
+told apart from what signs its requests. Those of two sets of findings merge into that of both, so that days can be taken one
+by one.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ INVENTORY_SCHEMA: Final = pa.schema(
         ("bucket_name", pa.string()),
         ("client", pa.string()),
         ("client_version", pa.string()),
+        ("authentication_type", pa.string()),
         ("first_request", pa.timestamp("ms")),
         ("last_request", pa.timestamp("ms")),
         ("requests", pa.int64()),
     ]
 )
 """The state of an inventory: what merges."""
+_KEY: Final = INVENTORY_SCHEMA.names[:5]
 GONE_AFTER_DAYS: Final = 30
 
 
@@ -38,6 +41,8 @@ class Migration:
     bucket_name: str
     client: str
     client_version: str
+    authentication_type: str | None
+    """As S3 logs it: `AuthHeader`, or `QueryString` of a presigned URL, which the client opens and another may have signed."""
     first_request: dt.datetime
     last_request: dt.datetime
     requests: int
@@ -49,10 +54,10 @@ class Migration:
 
 
 def take_inventory(hits: pa.Table) -> pa.Table:
-    """The inventory of SigV2 requests, each of which is there once: rows with requester, bucket, user agent and time."""
-    groups = hits.select(["requester", "bucket_name", "user_agent", "request_time"]).group_by(
-        ["requester", "bucket_name", "user_agent"], use_threads=False
-    )
+    """The inventory of SigV2 requests, each of which is there once: rows with requester, bucket, user agent, time and
+    authentication type."""
+    keys = ["requester", "bucket_name", "user_agent", "authentication_type"]
+    groups = hits.select([*keys, "request_time"]).group_by(keys, use_threads=False)
     counted = groups.aggregate([("request_time", "min"), ("request_time", "max"), ([], "count_all")])
     rows = []
     for row in counted.to_pylist():
@@ -63,6 +68,7 @@ def take_inventory(hits: pa.Table) -> pa.Table:
                 "bucket_name": row["bucket_name"],
                 "client": client.name,
                 "client_version": client.version,
+                "authentication_type": row["authentication_type"],
                 "first_request": row["request_time_min"],
                 "last_request": row["request_time_max"],
                 "requests": row["count_all"],
@@ -76,7 +82,7 @@ def merge_inventories(inventories: Iterable[pa.Table]) -> pa.Table:
     merged: dict[tuple[Any, ...], dict[str, Any]] = {}
     for inventory in inventories:
         for row in inventory.to_pylist():
-            key = tuple(row[name] for name in INVENTORY_SCHEMA.names[:4])
+            key = tuple(row[name] for name in _KEY)
             known = merged.setdefault(key, {**row, "requests": 0})
             known["first_request"] = min(known["first_request"], row["first_request"])
             known["last_request"] = max(known["last_request"], row["last_request"])
@@ -96,7 +102,7 @@ def plan_migration(inventory: pa.Table, *, last_day: str, gone_after: int = GONE
     since = dt.datetime.combine(dt.date.fromisoformat(last_day), dt.time()) - dt.timedelta(days=gone_after)
     found = []
     for row in inventory.to_pylist():
-        sigv4_since, action = advise(Client(row["client"], row["client_version"]))
+        sigv4_since, action = advise(Client(row["client"], row["client_version"]), row["authentication_type"])
         status = "active" if row["last_request"] >= since else "gone"
         found.append(Migration(**row, status=status, sigv4_since=sigv4_since, action=action))
     return tuple(sorted(found, key=lambda each: (each.status, -each.requests)))

@@ -35,7 +35,7 @@ _TELLING: Final = ("parameter", "tls", "source_region", "operation", "error_code
 _SIGV2, _UNDECIDABLE = OBJECT_DETECTIONS
 _SHOWN: Final = (
     *("source_key", "line_no", "request_time", "bucket_name"),
-    *("remote_ip", "requester", "operation", "user_agent"),
+    *("remote_ip", "requester", "operation", "user_agent", "authentication_type"),
 )
 """What of a SigV2 request is counted or named: neither keys nor URIs, which are most of a file."""
 
