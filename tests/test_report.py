@@ -246,8 +246,8 @@ def test_what_to_do_is_said_for_each_version_of_a_client(tmp_path: Path) -> None
         [raw_row("s3://logs/a", n, signature_version="SigV2", user_agent=a) for n, a in enumerate(agents)],
     )
     page = render_report(read_report(str(tmp_path), now=NOW))
-    assert page.count("<dd>Upgrade, and set Config(") == 1
-    assert page.count("<dd>1.4.6 and later are new enough. Set Config(") == 1
+    assert page.count('<p class="action">Upgrade, and set Config(') == 1
+    assert page.count('<p class="action">1.4.6 and later are new enough. Set Config(') == 1
 
 
 def test_who_is_gone_is_counted_from_the_last_day_that_was_asked_for(tmp_path: Path) -> None:

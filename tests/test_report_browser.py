@@ -52,12 +52,13 @@ ELEMENTS = {
         "h1",
         "h2",
         "h3",
+        "h4",
         "nav",
         "ul",
         "ol",
     ),
     *("li", "main", "section", "div", "dl", "dt", "dd", "figure", "figcaption", "strong", "span", "details", "summary"),
-    *("table", "thead", "tbody", "tr", "th", "td", "bdi", "br", "code", "article", "footer"),
+    *("table", "thead", "tbody", "tr", "th", "td", "bdi", "br", "wbr", "code", "article", "footer"),
     *("svg", "g", "path", "line", "text", "rect"),
 }
 """All that the templates and the charts are made of."""
@@ -174,15 +175,15 @@ def test_hostile_text_is_shown_masked_and_with_what_draws_nothing(browser: Brows
     page = open_page(browser, pages["hostile"]).page
     content = page.content()
     text = page.evaluate("document.documentElement.textContent")
-    titles = page.evaluate("[...document.querySelectorAll('[title]')].map(each => each.title)")
-    everything = text + "".join(titles)
+    whole = page.evaluate("[...document.querySelectorAll('details.cut > .log')].map(each => each.textContent)")
+    everything = text
     assert SIGNATURE not in content
     assert "AKIAIOSFODNN7EXAMPLE" not in content
     assert "X-Amz-Signature=***" in everything
     assert not any(mark in content for mark in "\0\x1b\x07\u202e\u2066\u200b\u200f\ufeff")
     assert all(sign in everything for sign in (r"\u202e", r"\x00", r"\x1b[2J", r"\x07", r"\u200b"))
     assert HOSTILE[0] in everything
-    assert any("a" * 8192 in title for title in titles)
+    assert any("a" * 8192 in each for each in whole)
     assert "49" not in [each.strip() for each in page.locator(".log").all_inner_texts()]
     page.close()
 
@@ -202,6 +203,75 @@ def test_the_page_fits_a_phone(browser: Browser, pages: dict[str, Path], name: s
     )
     assert all(height >= 11 for height in letters)
     assert bool(letters) == (name != "empty")
+    page.close()
+
+
+CELLS = """
+() => [...document.querySelectorAll('main tbody > tr > *')].map(cell => {
+  const range = document.createRange();
+  range.selectNodeContents(cell);
+  const boxes = [...range.getClientRects()].filter(box => box.width && box.height);
+  const table = cell.closest('table');
+  const heads = [...table.querySelectorAll('thead th')];
+  return {
+    text: cell.textContent.trim().slice(0, 60),
+    left: Math.min(...boxes.map(box => box.left)), right: Math.max(...boxes.map(box => box.right)),
+    label: cell.localName === 'td' ? getComputedStyle(cell, '::before').content.slice(1, -1) : null,
+    head: heads[[...cell.parentElement.children].indexOf(cell)].textContent,
+    row: cell.parentElement.getBoundingClientRect().height,
+    used: [...cell.parentElement.children].reduce((sum, each) => sum + each.getBoundingClientRect().height, 0),
+    scrolls: table.parentElement.scrollWidth > table.parentElement.clientWidth,
+  };
+})
+"""
+
+
+@pytest.mark.parametrize("name", ["plain", "hostile", "empty"])
+def test_every_cell_is_on_the_screen_of_a_phone_with_its_label(
+    browser: Browser, pages: dict[str, Path], name: str
+) -> None:
+    page = open_page(browser, pages[name], width=PHONE).page
+    cells = page.evaluate(CELLS)
+    assert len(cells) > 50
+    assert [cell for cell in cells if cell["text"] and not 0 <= cell["left"] < cell["right"] <= PHONE] == []
+    assert [cell for cell in cells if cell["label"] not in (None, cell["head"])] == []
+    # No height is left for what cannot be seen.
+    assert [cell for cell in cells if cell["row"] > cell["used"] + 40] == []
+    assert not any(cell["scrolls"] for cell in cells)
+    page.close()
+
+
+def test_a_table_stays_one_for_who_cannot_see_it(browser: Browser, pages: dict[str, Path]) -> None:
+    page = open_page(browser, pages["plain"], width=PHONE).page
+    table = page.get_by_role("table").first
+    assert table.get_by_role("columnheader").count() >= 3
+    assert table.get_by_role("rowheader").count() == table.get_by_role("row").count() - 1
+    page.close()
+
+
+def test_what_is_cut_is_opened_with_the_keyboard(browser: Browser, pages: dict[str, Path]) -> None:
+    page = open_page(browser, pages["hostile"], width=PHONE).page
+    cut = page.locator("details.cut").first
+    cut.evaluate("each => { each.open = false }")
+    whole = cut.locator("> .log")
+    assert not whole.is_visible()
+    cut.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert whole.is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE
+    page.close()
+
+
+@pytest.mark.parametrize("name", ["plain", "hostile"])
+def test_paper_shows_what_is_closed_and_cuts_nothing_off(browser: Browser, pages: dict[str, Path], name: str) -> None:
+    page = open_page(browser, pages[name], width=718).page
+    for details in page.locator("details").all():
+        details.evaluate("each => { each.open = false }")
+    page.emulate_media(media="print")
+    assert page.locator("details:not(.cut) tbody th").first.is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 718
+    whole = page.locator("details.cut > .log")
+    assert not any(each.is_visible() for each in whole.all()[:20])
     page.close()
 
 

@@ -61,7 +61,7 @@ class ErrorCode:
     """Requests that S3 refused in one way."""
 
     code: str | None
-    status: int | None
+    status: int
     requests: int
     last_request: dt.datetime
 
@@ -73,19 +73,37 @@ class FailingKey:
     bucket: str | None
     key: str | None
     code: str | None
-    status: int | None
+    status: int
     requests: int
 
 
 @dataclass(frozen=True)
-class Example:
-    """One finding: where, who, how often, and when last."""
+class Told:
+    """A value of a finding. Unless `is_of_all`, it is that of the first request only, and the others may have another."""
 
-    bucket: str | None
-    who: str | None
-    what: str
+    text: str | None
+    is_of_all: bool
+
+
+@dataclass(frozen=True)
+class Example:
+    """One finding: where, who, how often, and when last. What its detection does not say is None.
+
+    `requester` is `Told(None, ...)` if nobody was authenticated. If all requests have the same, one of several addresses
+    would say nothing beside it, and is left out.
+    """
+
+    bucket: Told | None
+    requester: Told | None
+    address: Told | None
+    what: Told | None
     requests: int
     last_request: dt.datetime
+
+    @property
+    def names_first_only(self) -> bool:
+        """Whether somebody is named who need not have sent the other requests."""
+        return any(each is not None and not each.is_of_all for each in (self.requester, self.address))
 
 
 @dataclass(frozen=True)
@@ -99,7 +117,12 @@ class Detected:
     findings: int
     requests: int
     examples: tuple[Example, ...]
-    """The busiest first."""
+    """The busiest first, and the latest of those with as many requests."""
+
+    @property
+    def is_by_line(self) -> bool:
+        """Whether each finding is one request, so that none is busier than the others."""
+        return self.requests == self.findings
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -21,7 +21,8 @@ from etl.detect import (
     take_inventory,
     within_days,
 )
-from etl.report._data import Detected, Example, Period
+from etl.query import settled_columns
+from etl.report._data import Detected, Example, Period, Told
 
 if TYPE_CHECKING:
     import duckdb
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from etl.query import Query
 
 _EXAMPLES: Final = 5
-_TELLING: Final = ("parameter", "tls", "source_region", "operation", "error_code", "parse_status")
-"""Columns of which the first that a detection has says what was done."""
+_TELLING: Final = ("parameter", "tls", "source_region", "operation", "error_code", "parse_status", "key_name")
+"""Columns of which the first that a detection has says what was done; one that is that of all requests is better."""
 _SIGV2, _UNDECIDABLE = OBJECT_DETECTIONS
 _SHOWN: Final = (
     *("source_key", "line_no", "request_time", "bucket_name"),
@@ -85,6 +86,7 @@ def _detected(name: str, query: Query, rows: pa.Table) -> Detected:
         rows = rows.append_column("requests", pa.repeat(1, rows.num_rows))
         rows = rows.append_column("last_request", rows.column("request_time"))
     keys = [("requests", "descending"), ("last_request", "descending"), ("source_key", "ascending")]
+    settled = settled_columns(query)
     busiest = pc.sort_indices(rows.select([name for name, _ in keys]), sort_keys=keys).slice(0, _EXAMPLES)
     return Detected(
         name,
@@ -93,15 +95,36 @@ def _detected(name: str, query: Query, rows: pa.Table) -> Detected:
         query.remedy,
         findings=rows.num_rows,
         requests=pc.sum(rows.column("requests")).as_py() or 0,
-        examples=tuple(_example(row) for row in rows.take(busiest).to_pylist()),
+        examples=tuple(_example(row, settled) for row in rows.take(busiest).to_pylist()),
     )
 
 
-def _example(row: dict[str, Any]) -> Example:
+def _example(row: dict[str, Any], settled: Collection[str]) -> Example:
+    """A finding with all that is true of it: beside the count of a group, its first line must not pass for the whole of it.
+
+    A column that a condition pins need not be among those that are shown: nobody was authenticated, say.
+    """
+
+    def tell(name: str) -> Told | None:
+        if name not in row and name not in settled:
+            return None
+        return Told(row.get(name), row["requests"] == 1 or name in settled)
+
+    telling = [
+        Told(_spell(name, row[name]), told.is_of_all) for name in _TELLING if row.get(name) and (told := tell(name))
+    ]
+    someone, place = tell("requester"), tell("remote_ip")
+    is_named = someone is not None and someone.is_of_all and someone.text is not None
     return Example(
-        row.get("bucket_name"),
-        row.get("requester") or row.get("remote_ip"),
-        next((str(row[name]) for name in _TELLING if row.get(name)), ""),
+        tell("bucket_name"),
+        someone,
+        None if is_named and place is not None and not place.is_of_all else place,
+        next((each for each in telling if each.is_of_all), telling[0] if telling else None),
         row["requests"],
         row["last_request"],
     )
+
+
+def _spell(name: str, value: Any) -> str:
+    """As S3 writes it: the detection compares TLS versions in capitals (`TLSV1`)."""
+    return str(value).replace("V", "v") if name == "tls" else str(value)

@@ -16,12 +16,16 @@ _SIGV2: Final = "sigv2"
 
 @dataclass(frozen=True)
 class Headline:
-    """One thing to act on. `level` is `critical`, `warning` or `notice`, `anchor` the section that says more."""
+    """One thing to act on. `level` is `critical`, `warning` or `notice`, `anchor` the section that says more.
+
+    `detail` may hold texts out of a log; `advice` is ours, and what stands in it between backticks is code.
+    """
 
     level: str
     title: str
     detail: str
     anchor: str
+    advice: str = ""
 
 
 def find_headlines(data: ReportData) -> tuple[Headline, ...]:
@@ -104,8 +108,9 @@ def _quarantined(data: ReportData) -> list[Headline]:
     if not lines:
         return []
     often = max(data.quality.quarantine, key=lambda each: each.lines)
-    detail = f"Most often: {often.reason}. They are kept; `accesslake replay` reads them again."
-    return [Headline("notice", f"{count_of(lines, 'line')} could not be read", detail, "quality")]
+    advice = "They are kept; `accesslake replay` reads them again."
+    title = f"{count_of(lines, 'line')} could not be read"
+    return [Headline("notice", title, f"Most often: {often.reason}.", "quality", advice)]
 
 
 def _name(detections: list[Detected]) -> str:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from etl.report._charts import Bars, Chart, draw_days
+from etl.report._clients import group_clients
 from etl.report._data import ReportData
 from etl.report._headlines import find_headlines, say_nothing
 from etl.report._spans import Drawn, choose_days
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 _FOLDER: Final = Path(__file__).parent / "page"
 _SHOWN_CLIENTS: Final = 50
+_SHOWN_OPENERS: Final = 6
+_SHOWN_USERS: Final = 25
 _SHOWN_DAYS: Final = 31
 _SHOWN_NAMES: Final = 10
 _STEPS: Final = {"day": "day", "week": "week, from Monday", "month": "month"}
@@ -59,7 +63,10 @@ def render_report(data: ReportData) -> str:
             step=_STEPS[drawn.step],
             charts=_draw_charts(drawn),
             period=show_period(data.period, data.totals),
+            clients=group_clients(data.migrations),
             shown_clients=_SHOWN_CLIENTS,
+            shown_openers=_SHOWN_OPENERS,
+            shown_users=_SHOWN_USERS,
             shown_days=_SHOWN_DAYS,
             shown_names=_SHOWN_NAMES,
         )
@@ -104,8 +111,13 @@ def _environment() -> jinja2.Environment:
         parts = str(escape(text)).split("`")
         return Markup("".join(f"<code>{part}</code>" if at % 2 else part for at, part in enumerate(parts)))  # noqa: S704
 
+    def breakable(text: str) -> Any:
+        """A text with places to break a line after each slash and colon. Escaped first: no entity has either of them."""
+        return Markup(re.sub("[/:]", r"\g<0><wbr>", str(escape(text))))  # noqa: S704
+
     environment.filters |= {
         "as_made": as_made,
+        "breakable": breakable,
         "bytes": show_bytes,
         "code": with_code,
         "count": show_count,

@@ -61,11 +61,11 @@ def read_readers(connection: duckdb.DuckDBPyConnection, view: str, column: str) 
 
 
 def read_errors(connection: duckdb.DuckDBPyConnection, view: str) -> tuple[ErrorCode, ...]:
-    """The most frequent errors."""
+    """The most frequent errors: statuses of 400 and more, as everywhere. A redirect has an error code, too, and is none."""
     rows = read_rows(
         connection,
         "SELECT error_code AS code, http_status AS status, count(*) AS requests, max(request_time) AS last_request "
-        f"FROM {view} WHERE error_code IS NOT NULL OR http_status >= 400 GROUP BY 1, 2 "
+        f"FROM {view} WHERE http_status >= 400 GROUP BY 1, 2 "
         f"ORDER BY requests DESC, code NULLS LAST, status LIMIT {LISTED}",
     )
     return tuple(ErrorCode(**row) for row in rows)

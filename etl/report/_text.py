@@ -8,10 +8,10 @@ from typing import Final
 
 from etl.detect import mask_secrets
 from etl.report._data import Period, Totals
-from etl.terminal import cut, escape
+from etl.terminal import cells, cut, escape
 
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
-_LONGEST_TITLE: Final = 10_000
+_LONGEST: Final = 10_000
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,26 @@ def show(text: str, *, width: int = 64) -> Shown:
     A browser may lay out bidirectional marks, and shows no NUL; a reader has to see that they are there.
     """
     full = escape(mask_secrets(text))
-    short = cut(full, width)
+    short = cut_middle(full, width)
     if short == full:
         return Shown(full)
-    return Shown(short, full if len(full) <= _LONGEST_TITLE else full[: _LONGEST_TITLE - 1] + "…")
+    return Shown(short, full if len(full) <= _LONGEST else full[: _LONGEST - 1] + "…")
+
+
+def cut_middle(text: str, width: int) -> str:
+    """The text, or its two ends with an ellipsis within `width` columns: keys, ARNs and paths tell most at their end.
+
+    Columns are counted as by `cut`. The second end never begins with a combining mark, which would change the ellipsis.
+    """
+    if cut(text, width) == text:
+        return text
+    before = (width - 1) // 2
+    at, left = len(text), width - 1 - before
+    while (left := left - max(1, cells(text[at - 1]))) >= 0:
+        at -= 1
+    while at < len(text) and not cells(text[at]):
+        at += 1
+    return cut(text, before + 1) + text[at:]
 
 
 def show_count(count: int) -> str:
