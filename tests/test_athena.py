@@ -31,7 +31,7 @@ from small_lakes import (
     rows_of,
 )
 
-from etl.athena import StatementFailed, read_manifest, rewrite_on_athena
+from etl.athena import StatementFailed, _adopt, read_manifest, rewrite_on_athena
 from etl.athena import _rewrite as athena_rewrite
 from etl.athena._engine import Trouble
 from etl.athena._slices import DAYS_PER_STATEMENT, cut_hours
@@ -285,6 +285,15 @@ def test_every_hour_is_in_one_slice_and_none_is_too_large(found: dict[str, int],
         assert part.rows <= most or len(inside) == 1
         assert len({hour[:10] for hour in inside}) <= DAYS_PER_STATEMENT
     assert [part.since for part in slices] == sorted(part.since for part in slices)
+
+
+def test_days_of_early_years_have_four_digits(tmp_path: Path) -> None:
+    """`strftime` gives some of them fewer: such a slice is no time, and such a file never one of its day."""
+    assert [part.until for part in cut_hours({"0500-05-02 23": 1})] == ["0500-05-03 00"]
+    row = dict.fromkeys(COMPACTED_SCHEMA.names) | {"request_time": dt.datetime(500, 5, 2, 10)}
+    pq.write_table(pa.Table.from_pylist([row], COMPACTED_SCHEMA), tmp_path / "a.parquet")
+    assert _adopt._fits(pq.read_metadata(tmp_path / "a.parquet"), "0500-05-02")
+    assert not _adopt._fits(pq.read_metadata(tmp_path / "a.parquet"), "0500-05-03")
 
 
 # --- Files that do not count ------------------------------------------------------------------------------------------

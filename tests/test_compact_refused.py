@@ -182,6 +182,16 @@ def test_names_of_columns_that_are_no_text_are_damage(lake: Path, truth: Truth) 
     assert difference(read_lake(lake), truth) == ""
 
 
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00", "0500-05-02T10:00:00", "9999-12-31T23:59:59"])
+def test_a_time_of_any_year_that_has_four_digits_is_compacted(lake: Path, truth: Truth, moment: str) -> None:
+    row = raw_row("s3://logs/old", 1, moment)
+    put_raw(lake, "old", [row])
+    done = compact(str(lake), now=DAY_1)
+    assert done.left_out == ()
+    assert (lake / "compacted" / f"event_date={moment[:10]}").is_dir()
+    assert difference(read_lake(lake), truth + Truth([tuple(row[name] for name in SCHEMA.names)])) == ""
+
+
 # --- Committed files --------------------------------------------------------------------------------------------------
 
 

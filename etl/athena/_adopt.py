@@ -81,7 +81,9 @@ def _fits(footer: pq.FileMetaData, day: str) -> bool:
         return False
     times = [footer.row_group(group).column(_TIME).statistics for group in range(footer.num_row_groups)]
     return all(
-        found is not None and found.has_min_max and {f"{found.min:%Y-%m-%d}", f"{found.max:%Y-%m-%d}"} == {day}
+        found is not None
+        and found.has_min_max
+        and {found.min.date().isoformat(), found.max.date().isoformat()} == {day}
         for found in times
     )
 

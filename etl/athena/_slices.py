@@ -36,4 +36,5 @@ def cut_hours(rows: Mapping[str, int], *, rows_per_statement: int = ROWS_PER_STA
 
 
 def _after(hour: str) -> str:
-    return (datetime.strptime(hour, _HOUR) + timedelta(hours=1)).strftime(_HOUR)
+    # Not by `strftime`, which writes the year 500 as it likes.
+    return (datetime.strptime(hour, _HOUR) + timedelta(hours=1)).isoformat(" ", "hours")
