@@ -19,7 +19,7 @@ import pytest
 from packaging.requirements import Requirement
 from small_lakes import log_text, make_lake, read_lake, write_logs
 
-from etl.compact import DEFAULT_GRACE, DEFAULT_SEAL_DELAY, DEFAULT_TARGET_BYTES, rewrite
+from etl.compact import DEFAULT_GRACE, DEFAULT_SEAL_DELAY, DEFAULT_TARGET_BYTES, MAX_TARGET_MIB, rewrite
 from etl.errors import AccessLakeError, BadParameter, LakeUnusable
 from etl.jobs import Job, read_arguments, run_job
 from etl.lake import create_lake
@@ -89,6 +89,8 @@ def test_the_defaults_are_those_of_the_command_line() -> None:
         ["--lake", "l", "--verb", "ingest", "--sources", "'"],
         ["--lake", "l", "--grace-days", "-1"],
         ["--lake", "l", "--target-mib", "0"],
+        ["--lake", "l", "--target-mib", str(MAX_TARGET_MIB + 1)],
+        ["--lake", "l", "--target-mib", "9" * 30],
         ["--lake", "l", "--seal-hours", "²"],
     ],
 )

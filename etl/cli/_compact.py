@@ -10,7 +10,7 @@ import click
 from etl.cli._engines import COMPACT_ENGINES, rewrite_by
 from etl.cli._output import json_option, print_errors, print_json, print_message
 from etl.cli._progress import Progress, rows_so_far
-from etl.compact import DEFAULT_GRACE, DEFAULT_SEAL_DELAY, DEFAULT_TARGET_BYTES
+from etl.compact import DEFAULT_GRACE, DEFAULT_SEAL_DELAY, DEFAULT_TARGET_BYTES, MAX_TARGET_MIB
 from etl.compact import compact as compact_lake
 
 
@@ -31,7 +31,7 @@ from etl.compact import compact as compact_lake
 )
 @click.option(
     "--target-size",
-    type=click.IntRange(1, 4096),
+    type=click.IntRange(1, MAX_TARGET_MIB),
     default=DEFAULT_TARGET_BYTES >> 20,
     show_default=True,
     help="Size of a compacted file, in MiB.",

@@ -20,7 +20,7 @@ from etl.compact._inspect import inspect_inputs, is_intact, read_footer
 from etl.compact._order import FILE_ORDER
 from etl.compact._outputs import Outputs
 from etl.compact._plan import BatchLimit, Eligible, choose_objects, is_straggler, plan_batch, plan_logs
-from etl.compact._protocol import OnRows, Rewrite
+from etl.compact._protocol import MAX_TARGET_MIB, OnRows, Rewrite
 from etl.compact._read_input import LogRows, read_log, read_raw
 from etl.compact._rewrite import DEFAULT_TARGET_BYTES, rewrite
 from etl.compact._verify import verify
@@ -31,6 +31,7 @@ __all__ = [
     "DEFAULT_SEAL_DELAY",
     "DEFAULT_TARGET_BYTES",
     "FILE_ORDER",
+    "MAX_TARGET_MIB",
     "BatchLimit",
     "Compacted",
     "Eligible",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from etl.lake import Lake, Plan, Winner
 
 OnRows = Callable[[int, int], None]
 """Called now and then with the rows that are written and those that were planned, 0 as long as nobody has counted them."""
+MAX_TARGET_MIB: Final = 4096
+"""The largest size of a compacted file that may be asked for: S3 takes no more than 5 GiB in one request."""
 
 
 class Rewrite(Protocol):

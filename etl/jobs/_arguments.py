@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
-from etl.compact import DEFAULT_GRACE, DEFAULT_SEAL_DELAY, DEFAULT_TARGET_BYTES
+from etl.compact import DEFAULT_GRACE, DEFAULT_SEAL_DELAY, DEFAULT_TARGET_BYTES, MAX_TARGET_MIB
 from etl.errors import BadParameter
 
 VERBS: Final = ("compact", "ingest")
@@ -55,7 +55,7 @@ def read_arguments(arguments: Sequence[str]) -> Job:
         given.lake,
         _list("--sources", given.sources),
         _list("--inventories", given.inventories),
-        _number("--target-mib", given.target_mib, least=1),
+        _number("--target-mib", given.target_mib, least=1, most=MAX_TARGET_MIB),
         _number("--grace-days", given.grace_days),
         _number("--seal-hours", given.seal_hours),
     )
@@ -74,7 +74,7 @@ def _list(name: str, text: str) -> tuple[str, ...]:
         raise BadParameter(name, f"{text!r} is no list: {error}") from error
 
 
-def _number(name: str, text: str, *, least: int = 0) -> int:
-    if not (text.isascii() and text.isdigit()) or int(text) < least:
-        raise BadParameter(name, f"{text!r} is no number from {least} on")
+def _number(name: str, text: str, *, least: int = 0, most: int | None = None) -> int:
+    if not (text.isascii() and text.isdigit()) or int(text) < least or (most is not None and int(text) > most):
+        raise BadParameter(name, f"{text!r} is no number from {least} {'on' if most is None else f'to {most}'}")
     return int(text)

@@ -25,6 +25,7 @@ from etl.compact import (
     DEFAULT_GRACE,
     DEFAULT_SEAL_DELAY,
     DEFAULT_TARGET_BYTES,
+    MAX_TARGET_MIB,
     BatchLimit,
     Compacted,
     choose_objects,
@@ -93,7 +94,7 @@ def _compact(now: datetime) -> tuple[Compacted, bool]:
     if not uri:
         raise BadParameter("ACCESSLAKE_LAKE", "is not set")
     seal_delay = timedelta(hours=_number("ACCESSLAKE_SEAL_HOURS", DEFAULT_SEAL_DELAY // timedelta(hours=1)))
-    target_mib = _number("ACCESSLAKE_TARGET_MIB", DEFAULT_TARGET_BYTES >> 20, least=1)
+    target_mib = _number("ACCESSLAKE_TARGET_MIB", DEFAULT_TARGET_BYTES >> 20, least=1, most=MAX_TARGET_MIB)
     grace = timedelta(days=_number("ACCESSLAKE_GRACE_DAYS", DEFAULT_GRACE.days))
     limit = BatchLimit(
         objects=_number("ACCESSLAKE_MAX_RAW_OBJECTS", _MAX_RAW_OBJECTS),
@@ -181,8 +182,8 @@ def _line(text: str) -> str:
     return " ".join(mask(text).split())[:_REASON_LENGTH]
 
 
-def _number(name: str, default: int, *, least: int = 0) -> int:
+def _number(name: str, default: int, *, least: int = 0, most: int | None = None) -> int:
     given = os.environ.get(name, str(default))
-    if not (given.isascii() and given.isdigit()) or int(given) < least:
-        raise BadParameter(name, f"{given!r} is no number from {least} on")
+    if not (given.isascii() and given.isdigit()) or int(given) < least or (most is not None and int(given) > most):
+        raise BadParameter(name, f"{given!r} is no number from {least} {'on' if most is None else f'to {most}'}")
     return int(given)
