@@ -162,6 +162,10 @@ def test_the_manifest_for_hive_names_parquet_files(tmp_path: Path) -> None:
     (tmp_path / "symlink.txt").write_text(f"{tmp_path}/1.parquet\n")
     logs, errors = found_in(str(tmp_path / "symlink.txt"))
     assert ([log.source_key for log in logs], errors) == (["s3://logs/a b"], [])
+    (tmp_path / "my report.parquet").write_bytes(as_parquet([row("c")]))
+    (tmp_path / "symlink.txt").write_text(f"{tmp_path}/my report.parquet\r\n\n{tmp_path}/1.parquet")
+    logs, errors = found_in(str(tmp_path / "symlink.txt"))
+    assert ([log.source_key for log in logs], errors) == (["s3://logs/c", "s3://logs/a b"], [])
     (tmp_path / "symlink.txt").write_text("s3://reports/1.csv.gz\n")
     assert "no manifest" in str(the_error(str(tmp_path / "symlink.txt")))
 
@@ -170,7 +174,17 @@ def test_the_manifest_for_hive_names_parquet_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{", b"[]", b"{}", b"\xff", b'{"fileFormat": "CSV", "destinationBucket": 1, "files": 3}', b"null"]
+    "data",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"{}",
+        b"\xff",
+        b'{"fileFormat": "CSV", "destinationBucket": 1, "files": 3}',
+        b"null",
+        pytest.param(b"[" * 100_000, id="deep"),
+    ],
 )
 def test_what_is_no_manifest_is_one_clear_error(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "manifest.json").write_bytes(data)
@@ -235,6 +249,29 @@ def test_a_file_that_is_what_the_manifest_names_and_no_list_is_an_error(tmp_path
     (tmp_path / "inventory/logs/all/data/0.csv.gz").write_bytes(data)
     path.write_bytes(manifest("CSV", {"inventory/logs/all/data/0.csv.gz": data}, list(row("a"))))
     assert isinstance(the_error(str(path)), CorruptSource)
+
+
+@FORMATS
+def test_a_row_that_names_no_version_of_an_object_costs_no_other(tmp_path: Path, format_: str) -> None:
+    odd = [row("a", size=None), row("b", e_tag=""), row("c", e_tag=None), row("", size=1), row("e", bucket=None)]
+    odd.append(row("d", size=-1))
+    logs, errors = found_in(report(tmp_path, format_, [row("first"), *odd, row("last", e_tag='"e"')]))
+    assert [(log.source_key, log.version) for log in logs] == [
+        ("s3://logs/first", "etag-first"),
+        ("s3://logs/last", "e"),
+    ]
+    assert all(isinstance(error, CorruptSource) for error in errors)
+    place = tmp_path / f"inventory/logs/all/data/0.{'csv.gz' if format_ == 'CSV' else 'parquet'}"
+    assert [str(error) for error in errors] == [
+        f"{place}: row {number} names no object with its size and ETag" for number in range(2, 8)
+    ]
+
+
+def test_a_key_that_is_no_text_costs_its_row_alone(tmp_path: Path) -> None:
+    keys = {"bad": "%FF", "good": "good"}
+    logs, errors = found_in(report(tmp_path, "CSV", [row("bad"), row("good")], encode=keys.__getitem__))
+    assert [log.source_key for log in logs] == ["s3://logs/good"]
+    assert [error.reason for error in errors] == ["row 1 names no object with its size and ETag"]
 
 
 def test_an_empty_report_names_nothing(tmp_path: Path) -> None:

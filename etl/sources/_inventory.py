@@ -58,7 +58,7 @@ def find_inventory_logs(address: str, *, exclude: str | None) -> Iterator[LogSou
 
     The latest version of each, no delete markers, nothing under the address `exclude`. Objects that changed after the report are
     found out when they are read: its ETag is the version that is wanted. A report that cannot be read is an error, and so is each
-    damaged file of it.
+    damaged file of it, and each row that names no object in a version.
     """
     lake = None if exclude is None else f"{exclude.rstrip('/')}/"
     try:
@@ -69,9 +69,8 @@ def find_inventory_logs(address: str, *, exclude: str | None) -> Iterator[LogSou
     empty = True
     for file in report.files:
         try:
-            for row in _rows_of(report, file):
-                log = _log_of(report, row)
-                if log is not None and not (lake is not None and log.location.startswith(lake)):
+            for log in _logs_of(report, file):
+                if isinstance(log, SourceError) or lake is None or not log.location.startswith(lake):
                     empty = False
                     yield log
         except SourceError as error:
@@ -82,19 +81,23 @@ def find_inventory_logs(address: str, *, exclude: str | None) -> Iterator[LogSou
 
 
 def _log_of(report: _Report, row: _Row) -> LogSource | None:
-    """The row's object; None for an old version, a delete marker, and a console's folder marker."""
+    """The row's object; None for an old version, a delete marker, and a console's folder marker.
+
+    Raises `TypeError` or `ValueError` for a row that names no object, or not in which version.
+    """
     if _is(row.get(_LATEST), "false") or _is(row.get(_DELETED), "true"):
         return None
-    try:
-        key, size = str(row[_KEY]), int(row[_SIZE])
-        if report.format == "CSV":
-            key = unquote_plus(key, errors="strict")
-    except (TypeError, ValueError) as error:
-        raise CorruptSource(report.address, "has a row that names no object") from error
+    bucket, key, version = (str(row[name] or "") for name in (_BUCKET, _KEY, _ETAG))
+    size, version = int(row[_SIZE]), version.strip('"')
+    if report.format == "CSV":
+        key = unquote_plus(key, errors="strict")
     if key.endswith("/") and not size:
         return None
-    location = f"s3://{row[_BUCKET]}/{key}"
-    return LogSource(location, location, size, str(row[_ETAG]).strip('"'))
+    # Without a version any would do, and what replaced the object would be taken for it.
+    if not (bucket and key and version) or size < 0:
+        raise ValueError
+    location = f"s3://{bucket}/{key}"
+    return LogSource(location, location, size, version)
 
 
 def _is(value: object, word: str) -> bool:
@@ -111,7 +114,7 @@ def _read_manifest(address: str) -> _Report:
         raise SourceNotFound(address, "no such file or object") from error
     try:
         if PurePosixPath(address).name == "symlink.txt":
-            places = text.decode().split()
+            places = [line.decode().strip() for line in text.splitlines() if line.strip()]
             return _Report(address, _format_of(places), (), tuple(_DataFile((place,), "") for place in places))
         manifest = json.loads(text)
         format_ = str(manifest["fileFormat"])
@@ -121,7 +124,7 @@ def _read_manifest(address: str) -> _Report:
             for file in manifest["files"]
         )
         columns = tuple(_plain(name) for name in str(manifest["fileSchema"]).split(",")) if format_ == "CSV" else ()
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CorruptSource(address, "is no manifest of an S3 Inventory", hint="manifest.json") from error
     if format_ not in _FORMATS.values():
         _refuse(address, f"the inventory is {format_[:20]}, and only CSV and Parquet are read")
@@ -163,11 +166,20 @@ def _refuse(address: str, reason: str) -> NoReturn:
 # --- Its files --------------------------------------------------------------------------------------------------------
 
 
-def _rows_of(report: _Report, file: _DataFile) -> Iterator[_Row]:
+def _logs_of(report: _Report, file: _DataFile) -> Iterator[LogSource | SourceError]:
+    """The objects that a data file names, and an error for each row that names none. Raises `SourceError`."""
     with tempfile.NamedTemporaryFile(prefix="accesslake-inventory-") as copy:
         place = _fetch(file, copy)
         try:
-            yield from _parquet_rows(report, copy) if report.format == "Parquet" else _csv_rows(report, copy)
+            rows = _parquet_rows(report, copy) if report.format == "Parquet" else _csv_rows(report, copy)
+            for number, row in enumerate(rows, 1):
+                try:
+                    log = _log_of(report, row)
+                except (TypeError, ValueError):
+                    yield CorruptSource(place, f"row {number:,} names no object with its size and ETag")
+                    continue
+                if log is not None:
+                    yield log
         except (OSError, EOFError, zlib.error, csv.Error, UnicodeDecodeError, pa.ArrowException) as error:
             raise CorruptSource(place, f"cannot be read as an inventory: {first_line(error)}") from error
 
