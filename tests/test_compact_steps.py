@@ -18,6 +18,7 @@ from compact_cases import lake as lake
 from compact_cases import staged
 from compact_cases import truth as truth
 from small_lakes import (
+    DAY_1,
     DAY_2,
     DAY_3,
     Truth,
@@ -28,6 +29,7 @@ from small_lakes import (
     read_lake,
 )
 
+from etl.audit import audit
 from etl.compact import (
     _compact,
     _rewrite,
@@ -268,3 +270,41 @@ def test_a_rewrite_that_goes_wrong_is_never_seen(
     assert difference(read_lake(lake), truth) == ""
     compact(str(lake), now=DAY_2)
     assert difference(read_lake(lake), truth) == ""
+
+
+# --- An elected file that is lost ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("published", [0, 1])
+def test_an_elected_file_that_is_lost_is_named_and_the_way_out_works(
+    lake: Path, truth: Truth, monkeypatch: pytest.MonkeyPatch, published: int
+) -> None:
+    with monkeypatch.context() as patch:
+
+        def stop(*_: Any) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr(_compact, "publish", stop)
+        with pytest.raises(KeyboardInterrupt):
+            compact(str(lake), now=DAY_1)
+    opened = open_lake(str(lake))
+    winner = read_winner(opened.store, "0000000001")
+    staged = [f"staging/0000000001/{winner.attempt}/{out.key.removeprefix('compacted/')}" for out in winner.outputs]
+    assert len(staged) == 2
+    for key, output in zip(staged[:published], winner.outputs, strict=False):
+        opened.store.copy(key, output.key)
+    (lake / staged[-1]).unlink()
+    for _ in range(2):
+        with pytest.raises(ObjectNotFound) as caught:
+            compact(str(lake), now=DAY_2)
+        assert caught.value.subject == f"{lake}/{staged[-1]}"
+        assert "nothing of the batch is committed" in caught.value.reason
+        assert "meta/winner/0000000001.json" in caught.value.hint
+        assert "compacted/*/0000000001-*" in caught.value.hint
+        assert difference(read_lake(lake), truth) == ""
+    (lake / "meta/winner/0000000001.json").unlink()
+    for path in lake.glob("compacted/*/0000000001-*"):
+        path.unlink()
+    assert compact(str(lake), now=DAY_2).batch == "0000000001"
+    assert difference(read_lake(lake), truth) == ""
+    assert audit(str(lake)).ok

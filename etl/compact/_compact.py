@@ -206,7 +206,10 @@ def elect(lake: Lake, attempt: Winner) -> Winner:
 
 
 def publish(lake: Lake, winner: Winner) -> None:
-    """Give the winner's files their final names. Raises `RowsNotConserved` if a name holds something else."""
+    """Give the winner's files their final names.
+
+    Raises `RowsNotConserved` if a name holds something else, `ObjectNotFound` if an elected file is gone from staging.
+    """
     present = {stored.key: stored.size for stored in lake.store.list(COMPACTED)}
     missing = [output for output in winner.outputs if output.key not in present]
     for output in winner.outputs:
@@ -214,7 +217,16 @@ def publish(lake: Lake, winner: Winner) -> None:
             raise RowsNotConserved(output.key, "exists with another size than the elected file")
 
     def copy(output: Output) -> bool:
-        return lake.store.copy(staged_key(winner.batch, winner.attempt, output.key), output.key)
+        staged = staged_key(winner.batch, winner.attempt, output.key)
+        try:
+            return lake.store.copy(staged, output.key)
+        except ObjectNotFound as error:
+            raise ObjectNotFound(
+                f"{lake.uri}/{staged}",
+                f"this file of batch {winner.batch} was elected and is gone; nothing of the batch is committed",
+                hint=f"while nothing runs, delete {winner_key(winner.batch)} and {COMPACTED}*/{winner.batch}-*, "
+                "then accesslake compact",
+            ) from error
 
     # A bucket's file is in memory while it is copied.
     largest = max((output.size for output in missing), default=1)
