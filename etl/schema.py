@@ -8,6 +8,7 @@ structured delivery of these logs, so that its tables and ours can be UNIONed
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -148,6 +149,23 @@ COMPACTED_SCHEMA: pa.Schema = arrow_schema(COMPACTED_FIELDS)
 
 RAW_TABLE_FIELDS: tuple[Field, ...] = tuple(f for f in FIELDS if f is not EVENT_DATE)
 """Columns of the raw table: Firehose leaves event_date out, so the view derives it for every raw row."""
+_RAW_NAMES = frozenset(field.name for field in RAW_TABLE_FIELDS)
+
+
+def ambiguous_column(names: Iterable[str]) -> str:
+    """The column of the raw table that a file with these columns has twice, or in other letters; `""` if there is none.
+
+    Athena and DuckDB tell no `KEY_NAME` from `key_name`, Arrow does: they would read other values of the same row. So
+    such a file is damaged.
+    """
+    seen: set[str] = set()
+    for name in names:
+        wanted = name.lower()
+        if wanted in _RAW_NAMES and (wanted != name or wanted in seen):
+            return wanted
+        seen.add(wanted)
+    return ""
+
 
 QUARANTINE_SCHEMA: pa.Schema = pa.schema(
     [("source_key", pa.string()), ("line_no", pa.int64()), ("reason", pa.string()), ("raw_line", pa.binary())]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -12,11 +13,13 @@ from etl.masking import mask
 from etl.terminal import escape
 
 _SHOWN_ERRORS: Final = 10
+_SURROGATES: Final = re.compile(r"(?P<pair>\\\\|\\ud[89ab]..\\ud[c-f]..)|\\ud[89a-f]..")
+"""In JSON of ASCII: what stands alone, after the backslashes and pairs that are as they should be."""
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """The one object that `--json` promises."""
-    click.echo(json.dumps(value, indent=2))
+    """The one object that `--json` promises, with no half of a character in it, as a name that is not UTF-8 has."""
+    click.echo(_SURROGATES.sub(lambda found: found["pair"] or f"\\{found[0]}", json.dumps(value, indent=2)))
 
 
 def print_text(text: str) -> None:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from etl.catalog import open_lake
-from etl.compact._inspect import inspect_inputs
+from etl.compact._inspect import find_misnamed, inspect_inputs
 from etl.compact._plan import BatchLimit, choose_objects, plan_batch
 from etl.compact._protocol import OnRows, Rewrite
 from etl.compact._rewrite import DEFAULT_TARGET_BYTES, rewrite
@@ -139,13 +139,21 @@ def _carry_out(
 ) -> Winner:
     winner = _elected(lake, plan)
     if winner is None:
-        attempt = rewrite(lake, plan, attempt=uuid.uuid4().hex, target_bytes=target_bytes, on_rows=on_rows)
+        attempt = _rewrite_named(lake, plan, rewrite, target_bytes=target_bytes, on_rows=on_rows)
         verify(lake, plan, attempt)
         winner = elect(lake, attempt)
     publish(lake, winner)
     check_published(lake, winner)
     commit(lake, plan, winner, now=now)
     return winner
+
+
+def _rewrite_named(lake: Lake, plan: Plan, rewrite: Rewrite, *, target_bytes: int, on_rows: OnRows) -> Winner:
+    """An attempt at the plan, without inputs whose names no engine can be told: earlier versions planned them."""
+    misnamed = find_misnamed(item.key for item in plan.inputs)
+    named = replace(plan, inputs=tuple(item for item in plan.inputs if item.key not in misnamed))
+    attempt = rewrite(lake, named, attempt=uuid.uuid4().hex, target_bytes=target_bytes, on_rows=on_rows)
+    return replace(attempt, left_out=(*misnamed, *attempt.left_out), reasons=misnamed | {**attempt.reasons})
 
 
 def _moment(now: datetime | None) -> datetime:

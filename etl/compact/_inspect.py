@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from etl.errors import LakeUnusable, ObjectNotFound, RowsNotConserved, first_line
 from etl.lake import Input, ObjectStore, StoredObject, request_each
-from etl.schema import RAW_TABLE_FIELDS, SCHEMA, WIRE_FIELDS, Kind
+from etl.schema import RAW_TABLE_FIELDS, SCHEMA, WIRE_FIELDS, Kind, ambiguous_column
 from etl.sinks import LINES_METADATA, QUARANTINED_METADATA
 
 _ROWS_PER_BATCH: Final = 10_000
@@ -29,11 +29,19 @@ _NEEDED: Final = frozenset((*(field.name for field in WIRE_FIELDS[:_OLDEST_FIELD
 """What makes a file one of log rows, and a row that row. Other columns are null in files from before they were known, or left
 out by a sink: such a file must not be taken for a damaged one, which would hide its rows."""
 _IS_OF_KIND: Final[dict[Kind, Callable[[pa.DataType], bool]]] = {
-    Kind.STRING: lambda type_: pa.types.is_string(type_) or pa.types.is_large_string(type_),
+    Kind.STRING: lambda type_: _is_text(type_.value_type if pa.types.is_dictionary(type_) else type_),
     Kind.INT: pa.types.is_integer,
     Kind.BIGINT: pa.types.is_integer,
     Kind.TIMESTAMP: pa.types.is_timestamp,
 }
+
+_NO_TEXT: Final = "its name is not UTF-8"
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    """Whether this is how Arrow hands out text. How its writer held it, a dictionary say, it only notes beside: in Parquet, and
+    for all others, it is text like any other."""
+    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
 
 
 def inspect_inputs(store: ObjectStore, objects: Iterable[StoredObject]) -> tuple[list[Input], list[Input]]:
@@ -52,6 +60,8 @@ def inspect_inputs(store: ObjectStore, objects: Iterable[StoredObject]) -> tuple
 
 def _inspect(store: ObjectStore, stored: StoredObject) -> tuple[Input | None, bool]:
     """The object as an input, None if it was deleted since it was listed; and whether it can be read."""
+    if find_misnamed([stored.key]):
+        return Input(stored.key, stored.etag, stored.size, 0, 0, 0), False
     try:
         metadata = read_footer(store, stored.key)
     except ObjectNotFound:
@@ -73,6 +83,11 @@ def _count(metadata: pq.FileMetaData) -> tuple[int, int, int] | None:
         return None
 
 
+def find_misnamed(keys: Iterable[str]) -> dict[str, str]:
+    """Those of the keys that no engine can be told, and why: names of a folder's files are bytes, and need not be text."""
+    return {key: _NO_TEXT for key in keys if key.encode(errors="replace").decode() != key}
+
+
 def is_intact(store: ObjectStore, item: Input) -> bool:
     """Whether all of a raw object can be rewritten, see `find_damage`, whose errors it raises."""
     return not find_damage(store, item)
@@ -85,6 +100,8 @@ def find_damage(store: ObjectStore, item: Input) -> str:
     that follow. Memory is bounded by some rows, not by the object. Raises `LakeUnusable` for the store's trouble, and this
     machine's.
     """
+    if find_misnamed([item.key]):
+        return _NO_TEXT
     try:
         with TemporaryDirectory(prefix="inspect-", dir=store.scratch(), ignore_cleanup_errors=True) as folder:
             rows = 0
@@ -172,12 +189,12 @@ def is_of_machine(error: BaseException) -> bool:
 
 def _check_columns(found: pa.Schema, key: str) -> None:
     if not has_columns(found):
-        raise RowsNotConserved(key, "lacks a column, or has one of another type")
+        raise RowsNotConserved(key, "lacks a column, or has one twice or of another type")
 
 
 def has_columns(found: pa.Schema) -> bool:
-    """Whether a raw object of this schema has the raw table's columns, each of its kind."""
-    return all(
+    """Whether a raw object of this schema has the raw table's columns, each once and of its kind."""
+    return not ambiguous_column(found.names) and all(
         _IS_OF_KIND[field.kind](found.field(field.name).type)
         if field.name in found.names
         else field.name not in _NEEDED

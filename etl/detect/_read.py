@@ -30,7 +30,7 @@ from etl.detect._sigv2 import (
 )
 from etl.errors import LakeUnusable, ObjectNotFound, first_line
 from etl.parse import CLEAN
-from etl.schema import SCHEMA
+from etl.schema import SCHEMA, ambiguous_column
 
 if TYPE_CHECKING:
     import pyarrow.fs
@@ -71,14 +71,14 @@ def detect_file(
         raise ObjectNotFound(name, "no such file in the lake") from None
     except KeyError:
         raise _no_table(name) from None
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise LakeUnusable(name, first_line(error)) from error
 
 
 def _detect(parquet: pq.ParquetFile, name: str, shown: list[str]) -> Detected:
     metadata = parquet.metadata
-    places = {metadata.schema.column(place).name: place for place in range(metadata.num_columns)}
-    if not places.keys() >= _COLUMNS:
+    places = {metadata.schema.column(place).path: place for place in range(metadata.num_columns)}
+    if not places.keys() >= _COLUMNS or ambiguous_column(parquet.schema_arrow.names):
         raise _no_table(name)
     certain = [each for each in CERTAIN if each in shown]
     hits, unsure = [NOTHING.hits.select(shown)], [NOTHING.unsure.select([*certain, *JUDGED, UNDECIDABLE])]

@@ -7,11 +7,13 @@ import re
 import shutil
 import tempfile
 import weakref
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
 
 import duckdb
 import pyarrow as pa
 
+from etl.errors import QueryError
 from etl.lake import TEMPORARY_PREFIX
 from etl.query._bind import resolve_day
 from etl.query._failures import query_failure
@@ -30,6 +32,7 @@ from etl.schema import (
     RAW_TABLE,
     Table,
 )
+from etl.terminal import escape
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from etl.lake._snapshot import DataFile, Snapshot
 
 _GLOB = re.compile(r"[*?\[\]{}]")
+_UNREADABLE_HINT: Final = "rename or mend it; a raw file that stays so is left out by accesslake compact"
 _ARROW_TYPES: dict[str, pa.DataType] = {
     "string": pa.string(),
     "int": pa.int32(),
@@ -59,7 +63,8 @@ def connect(
 
     Whoever writes SQL for it can read the snapshot's files and no other, load no extension and change no setting. Of a lake in a
     folder, `COPY ... TO` one of these files overwrites it: SQL of others goes through `run_query`, after `to_duckdb`, which takes
-    nothing but a SELECT. Raises `BadParameter` for a date that is none, `QueryError` if DuckDB does not start.
+    nothing but a SELECT. Raises `BadParameter` for a date that is none, `QueryError` if DuckDB does not start, and for a file
+    whose name is not UTF-8.
     """
     for name, day in (("since", since), ("until", until)):
         if day is not None:
@@ -125,6 +130,7 @@ def _relation(
     """SQL for the table's files; those that DuckDB is to open itself are added to `allowed`."""
     if not files:
         return no_rows(table)
+    _check_names(files)
     paths = [os.path.abspath(file.path) for file in files] if snapshot.filesystem is None else []
     # DuckDB takes [ ] * ? in a path for a pattern, and would then read another folder's files.
     if paths and all(_is_plain(table, path, file.day) for path, file in zip(paths, files, strict=True)):
@@ -133,6 +139,15 @@ def _relation(
     name = f"{table.name}_files"
     connection.register(name, _dataset(table, files, snapshot))
     return name
+
+
+def _check_names(files: Iterable[DataFile]) -> None:
+    """Names of a folder's files are bytes; DuckDB opens none that is not UTF-8, and says so in no words."""
+    for file in files:
+        try:
+            file.path.encode()
+        except UnicodeEncodeError:
+            raise QueryError(escape(file.path), "its name is not UTF-8", hint=_UNREADABLE_HINT) from None
 
 
 def _is_plain(table: Table, path: str, day: str) -> bool:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from etl.query import ScannedFile, athena_usd, list_queries, scanned_bytes
 from etl.report._data import QueryCost, StoredTable
+from etl.schema import ambiguous_column
 from etl.sinks import LINES_METADATA
 
 if TYPE_CHECKING:
@@ -22,14 +23,17 @@ _AT_ONCE: Final = 8
 
 
 def read_footers(snapshot: Snapshot) -> Footers:
-    """The footer of each file by its path; one that cannot be read is not among them."""
+    """The footer of each file by its path; one that cannot be read is not among them, nor a raw one that every reader refuses."""
     files = (*snapshot.compacted, *snapshot.raw, *snapshot.quarantine)
+    raw = {file.path for file in snapshot.raw}
 
     def read(file: DataFile) -> pq.FileMetaData | None:
         try:
-            return pq.read_metadata(file.path, filesystem=snapshot.filesystem)
-        except (OSError, pa.ArrowInvalid):
+            footer = pq.read_metadata(file.path, filesystem=snapshot.filesystem)
+            is_odd = file.path in raw and ambiguous_column(footer.schema.to_arrow_schema().names)
+        except (OSError, ValueError, pa.ArrowException):
             return None
+        return None if is_odd else footer
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         footers = dict(zip((file.path for file in files), pool.map(read, files), strict=True))
