@@ -17,6 +17,7 @@ PACKAGE = ROOT / "etl"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 PURE = (
+    "etl.addresses",
     "etl.arrays",
     "etl.athena._engine",
     "etl.athena._select",
@@ -97,7 +98,7 @@ CLOCK = {"now", "today", "utcnow"}
 
 LAYERS = (
     {"errors", "masking", "terminal"},
-    {"schema", "arrays"},
+    {"addresses", "schema", "arrays"},
     {"parse", "generate", "ddl", "cost"},
     {"sources", "lake"},
     {"attach", "catalog", "sinks"},

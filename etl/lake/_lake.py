@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from etl.addresses import check_scheme
 from etl.errors import LakeMismatch, LakeNotFound, LakeUnusable, ObjectNotFound
 from etl.lake._commits import Commit
 from etl.lake._folder_store import FolderStore
@@ -190,8 +191,9 @@ def _mismatch(uri: str, state: object, states: Collection[str]) -> LakeMismatch:
 def open_store(uri: str) -> ObjectStore:
     """The place at a folder or `s3://bucket/prefix`, whether there is a lake in it or not.
 
-    Raises `LakeUnusable` if the address cannot be one.
+    Raises `LakeUnusable` if the address cannot be one, `BadParameter` if it is written as none.
     """
+    check_scheme(uri)
     if uri.startswith("s3://"):
         from etl.lake._s3_store import open_s3_store
 

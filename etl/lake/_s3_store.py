@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
+from etl.addresses import check_prefix
 from etl.errors import LakeUnusable, ObjectNotFound, first_line
 from etl.lake._scratch import TEMPORARY_PREFIX
 from etl.lake._store import StoredObject
@@ -77,13 +78,20 @@ class S3Store:
         return f"{self.bucket}/{self._full(key)}"
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
-        """Objects whose key starts with `prefix`, in order of their keys, which not every server lists them in."""
-        start = len(self._full(""))
+        """Objects whose key starts with `prefix`, in order of their keys, which not every server lists them in.
+
+        A server that answers with other keys has made another prefix of ours: what it holds would be taken for nothing.
+        """
+        start, wanted = len(self._full("")), self._full(prefix)
         found = []
         with _as_lake_errors(f"{self.uri}/{prefix}"):
-            pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self._full(prefix))
+            pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=wanted)
             for page in pages:
                 for item in page.get("Contents", []):
+                    if not item["Key"].startswith(wanted):
+                        raise LakeUnusable(
+                            f"{self.uri}/{prefix}", f"the server lists {item['Key']!r}, which is not below it"
+                        )
                     found.append(StoredObject(item["Key"][start:], item["Size"], item["ETag"].strip('"')))
         yield from sorted(found, key=lambda stored: stored.key)
 
@@ -177,4 +185,6 @@ def open_s3_store(uri: str) -> S3Store:
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     if not bucket:
         raise LakeUnusable(uri, "names no bucket", hint="s3://bucket/prefix")
-    return S3Store(boto3.client("s3"), bucket, prefix.strip("/"))
+    prefix = prefix.strip("/")
+    check_prefix(uri, prefix)
+    return S3Store(boto3.client("s3"), bucket, prefix)

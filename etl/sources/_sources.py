@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
+from etl.addresses import check_scheme
 from etl.errors import SourceError
 from etl.sources._decompress import decompress
 from etl.sources._local import find_local_logs, hash_local, read_local_parts
@@ -18,10 +19,17 @@ def find_logs(
     """Log objects of paths, folders, globs and `s3://bucket/prefix`, and of S3 Inventories by their manifests.
 
     Each once; an error for what is not there. `exclude` is the lake's address: a lake among the logs is not read as logs. A
-    source that lies in it still is.
+    source that lies in it still is. Raises `BadParameter` at once for an address of another scheme than `s3://`.
     """
+    sources, inventories = tuple(sources), tuple(inventories)
+    for address in (*sources, *inventories):
+        check_scheme(address)
+    return _each_once(chain(*(_find(source, exclude) for source in sources), *_find_inventories(inventories, exclude)))
+
+
+def _each_once(logs: Iterable[LogSource | SourceError]) -> Iterator[LogSource | SourceError]:
     seen: set[str] = set()
-    for found in chain(*(_find(source, exclude) for source in sources), *_find_inventories(inventories, exclude)):
+    for found in logs:
         if isinstance(found, LogSource):
             if found.source_key in seen:
                 continue
