@@ -247,7 +247,7 @@ def test_arrow_reads_with_the_credentials_of_the_hour() -> None:
     """A role's credentials end within hours, and a batch may take longer."""
     keys = ["AKIAFIRST", "AKIASECOND"]
     client = boto3.client("s3", region_name="eu-west-1", aws_access_key_id=keys[0], aws_secret_access_key="x")
-    store = S3Store(client, "logs", "")
+    store = refusing(S3Store(client, "logs", ""), "HeadBucket", "403", 403)
     first = store.filesystem
     assert store.filesystem is first
     client._request_signer._credentials.access_key = keys[1]  # type: ignore[attr-defined]

@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from etl.addresses import check_prefix
 from etl.errors import LakeUnusable, ObjectNotFound, first_line
+from etl.lake._s3_endpoint import arrow_endpoint, is_aws
 from etl.lake._scratch import TEMPORARY_PREFIX
 from etl.lake._store import StoredObject
 
@@ -52,7 +53,6 @@ class S3Store:
         """Arrow's own S3 client, with the endpoint of ours and the credentials that ours has now: a role's end within hours."""
         import pyarrow.fs
 
-        meta: Any = self.client.meta
         credentials = self.client._request_signer._credentials  # type: ignore[attr-defined]
         frozen = credentials.get_frozen_credentials() if credentials else None
         known = self._filesystems.get(frozen)
@@ -61,12 +61,27 @@ class S3Store:
                 access_key=frozen and frozen.access_key,
                 secret_key=frozen and frozen.secret_key,
                 session_token=frozen and frozen.token,
-                region=meta.region_name,
-                endpoint_override=None if ".amazonaws.com" in meta.endpoint_url else meta.endpoint_url,
+                **self._endpoint,
             )
             self._filesystems.clear()
             self._filesystems[frozen] = known
         return known
+
+    @cached_property
+    def _endpoint(self) -> dict[str, Any]:
+        """Arrow's options. On AWS boto3 goes to the bucket's region by itself, and Arrow has to be told which it is."""
+        meta: Any = self.client.meta
+        region = meta.region_name
+        if is_aws(meta.endpoint_url):
+            try:
+                answer: Any = self.client.head_bucket(Bucket=self.bucket)
+            except ClientError as error:
+                answer = error.response  # a refusal names the region too
+            except BotoCoreError:
+                answer = {}
+            region = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("x-amz-bucket-region", region)
+        style = (meta.config.s3 or {}).get("addressing_style")
+        return arrow_endpoint(meta.endpoint_url, region=region, virtual=style == "virtual")
 
     @cached_property
     def _filesystems(self) -> dict[object, pyarrow.fs.FileSystem]:
