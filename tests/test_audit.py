@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,12 @@ import pytest
 from small_lakes import DAY_1, DAY_2, DAY_3, MUCH_LATER, line, log_text, put_raw, raw_row, text, write_logs
 
 from etl.audit import Audit, AuditedDay, audit
+from etl.cli import main
 from etl.compact import compact
 from etl.errors import LakeNotFound
 from etl.ingest import ingest
-from etl.lake import create_lake
+from etl.lake import StoredObject, create_lake
+from etl.lake._folder_store import FolderStore
 from etl.lake._layout import batch_of_commit
 
 TWICE = text(line(key="twice", request_id="twice"))
@@ -203,6 +205,104 @@ def test_a_raw_object_outside_of_a_day_s_folder_is_no_traceback(lake: Path) -> N
     odd = put_raw(lake, "odd", [raw_row("s", 1)], day="2024-99-99")
     shutil.copy(odd, lake / "raw" / "stray.parquet")
     assert [day.ingest_date for day in audit(str(lake)).days][::4] == ["", "2024-99-99"]
+
+
+# --- What is in no count ----------------------------------------------------------------------------------------------
+
+
+STRAYS = {
+    "raw": [
+        "raw/ingest_date=2024-05-04/x.PARQUET",
+        "raw/ingest_date=2024-05-04/x.parquet.gz",
+        "raw/ingest_date=2024-05-04/x",
+        "raw/x.csv",
+    ],
+    "compacted": [
+        "compacted/event_date=2024-05-01/0000000001-9999.parquet",
+        "compacted/event_date=2024-05-01/0000000002-9999.parquet",
+        "compacted/event_date=2024-05-01/0000000001-0001.PARQUET",
+        "compacted/event_date=2024-05-01/copy.parquet",
+        "compacted/event_date=2024-05-01/below/0000000002-0001.parquet",
+        "compacted/0000000001-0001.parquet",
+    ],
+}
+
+
+@pytest.mark.parametrize("key", [key for keys in STRAYS.values() for key in keys])
+def test_a_file_that_no_answer_counts(lake: Path, key: str) -> None:
+    """Athena lists folders: of some of these it shows the rows, twice if they are copies."""
+    source = one(lake, f"{key.split('/')[0]}/*/*.parquet")
+    (lake / key).parent.mkdir(exist_ok=True)
+    shutil.copy(source, lake / key)
+    found = assert_finds(lake, f"{key}: ")
+    in_raw = key in STRAYS["raw"]
+    assert (found.strays_in_raw, found.strays_in_compacted) == (((key,), ()) if in_raw else ((), (key,)))
+    assert len(found.problems) == 1
+    assert all(day.ok for day in found.days)
+
+
+def test_a_raw_file_under_another_name_is_no_longer_there_without_a_word(lake: Path) -> None:
+    path = one(lake, "raw/ingest_date=2024-05-04/*.parquet")
+    path.rename(path.with_suffix(".PARQUET"))
+    assert_finds(lake, "PARQUET", "none of its rows is in an answer")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "raw/ingest_date=2024-05-04/.x",
+        "raw/ingest_date=2024-05-04/_SUCCESS",
+        "raw/_temporary/0/x",
+        "raw/ingest_date=2024-05-04/.snapshot/x",
+        "compacted/event_date=2024-05-01/.x.parquet",
+        "compacted/.trash/0000000001-0009.parquet",
+        "compacted/event_date=2024-05-01/0000000003-0001.parquet",
+        "compacted/event_date=2024-05-01/0000000004-0001.parquet",
+    ],
+)
+def test_what_is_hidden_or_still_to_come_is_no_stray(lake: Path, key: str) -> None:
+    (lake / key).parent.mkdir(parents=True, exist_ok=True)
+    (lake / key).write_bytes(b"x")
+    assert audit(str(lake)).problems == ()
+
+
+def test_marks_of_folders_are_no_strays(new_bucket: Callable[[], str]) -> None:
+    """A console makes such objects."""
+    uri = f"s3://{new_bucket()}/lake"
+    store = create_lake(uri).store
+    for key in ("raw/", "raw/ingest_date=2024-05-04/", "compacted/"):
+        store.create(key, b"")
+    assert audit(uri).ok
+
+
+def test_each_folder_is_listed_once(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lake of years has many files."""
+    asked: list[str] = []
+    look = FolderStore.list
+
+    def listing(store: FolderStore, prefix: str) -> Iterator[StoredObject]:
+        asked.append(prefix)
+        return look(store, prefix)
+
+    monkeypatch.setattr(FolderStore, "list", listing)
+    assert audit(str(lake)).ok
+    assert [asked.count(prefix) for prefix in ("raw/", "compacted/", "quarantine/")] == [1, 1, 1]
+
+
+def test_a_stray_is_named_on_the_command_line(lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stray = lake / "compacted" / "event_date=2024-05-01" / "0000000001-9999.parquet"
+    shutil.copy(one(lake, "compacted/*/0000000001-*"), stray)
+    for arguments in ([], ["--json"]):
+        with pytest.raises(SystemExit) as ended:
+            main(["audit", "--lake", str(lake), *arguments])
+        out, err = capsys.readouterr()
+        assert ended.value.code == 1
+        assert "0000000001-9999.parquet: no commit names it" in err
+        if arguments:
+            assert json.loads(out)["strays_in_compacted"] == ["compacted/event_date=2024-05-01/0000000001-9999.parquet"]
+            assert json.loads(out)["strays_in_raw"] == []
+        else:
+            assert out.splitlines()[-1] == "there are files that no answer counts"
 
 
 NUMBERS: dict[str, Callable[[dict[str, Any]], None]] = {

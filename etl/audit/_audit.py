@@ -12,7 +12,7 @@ from etl.catalog import open_lake
 from etl.compact import inspect_inputs, is_straggler, read_footer
 from etl.errors import ObjectNotFound
 from etl.lake import Commit, Input, Lake, StoredObject
-from etl.lake._layout import COMPACTED, day_of, name_of, next_batch
+from etl.lake._layout import COMPACTED, day_of, is_after_batch, is_visible, name_of, next_batch
 from etl.replay import read_receipts
 
 
@@ -50,6 +50,7 @@ class _Counts:
     replays: _Replays = field(default_factory=lambda: _Replays({}, frozenset()))
     stragglers: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    strays_in_compacted: list[str] = field(default_factory=list)
 
     def add(self, item: Input) -> _Day:
         """Count a raw object on the day it arrived."""
@@ -83,7 +84,7 @@ class AuditedDay:
 
 @dataclass(frozen=True)
 class Audit:
-    """The whole lake. `ok` only if every day is, and every committed file holds the rows its commit says."""
+    """The whole lake. `ok` only if every day is, every committed file holds the rows its commit says, and no other is there."""
 
     ok: bool
     days: tuple[AuditedDay, ...]
@@ -94,6 +95,10 @@ class Audit:
     """Raw objects that queries do not see until the next compaction, since their day was sealed when they came."""
     left_out: tuple[str, ...] = ()
     """Raw objects that a batch left out, and whose logs were not taken again."""
+    strays_in_raw: tuple[str, ...] = ()
+    """Objects of raw/ that are not named `*.parquet`, and not hidden either: nobody here reads them, and Athena reads all."""
+    strays_in_compacted: tuple[str, ...] = ()
+    """Objects of compacted/ that no commit names, and that are of no batch still to come: Athena shows their rows."""
 
 
 def audit(lake: str, *, now: datetime | None = None) -> Audit:
@@ -108,13 +113,14 @@ def audit(lake: str, *, now: datetime | None = None) -> Audit:
     opened = open_lake(lake)
     earlier = _read_replays(opened)
     raw_since = opened.keeper.read().raw_since
-    raw = opened.raw_objects()
+    raw, strays = opened.raw_objects_and_strays()
     commits = list(opened.commits())
     counts = _Counts()
     quarantined = _count_quarantined(opened, counts)
     counts.replays = _read_replays(opened)
     consumed = {key for commit in commits for key in commit.consumed}
     waiting = [stored for stored in raw if stored.key not in consumed]
+    counts.problems += [f"{key}: is not named *.parquet, so none of its rows is in an answer" for key in strays]
     _count_committed(opened, commits, counts)
     _count_left_out(commits, {name_of(stored.key) for stored in waiting}, counts)
     _count_raw(opened, waiting, raw_since, counts)
@@ -128,6 +134,8 @@ def audit(lake: str, *, now: datetime | None = None) -> Audit:
         problems=tuple(counts.problems),
         stragglers=tuple(counts.stragglers),
         left_out=tuple(counts.left_out),
+        strays_in_raw=tuple(strays),
+        strays_in_compacted=tuple(counts.strays_in_compacted),
     )
 
 
@@ -164,7 +172,7 @@ def _read_replays(lake: Lake) -> _Replays:
     return _Replays({name: len(found) for name, found in lines.items()}, outputs)
 
 
-def _count_committed(lake: Lake, commits: Iterable[Commit], counts: _Counts) -> None:
+def _count_committed(lake: Lake, commits: Sequence[Commit], counts: _Counts) -> None:
     stored = {item.key: item.size for item in lake.store.list(COMPACTED)}
     last = ""
     for commit in commits:
@@ -198,6 +206,20 @@ def _count_committed(lake: Lake, commits: Iterable[Commit], counts: _Counts) -> 
             counts.problems.append(
                 f"batch {commit.batch}: {rows_in} rows in, {rows_out} in its files, {folded_rows} folded"
             )
+    _count_strays(stored, commits, counts)
+
+
+def _count_strays(stored: Iterable[str], commits: Sequence[Commit], counts: _Counts) -> None:
+    """What is in compacted/ and in no commit, but for the files of a batch that is under way, or was committed meanwhile."""
+    named = {output.key for commit in commits for output in commit.outputs}
+    last = commits[-1].batch if commits else ""
+    counts.strays_in_compacted += [
+        key for key in stored if key not in named and is_visible(key) and not is_after_batch(key, last)
+    ]
+    counts.problems += [
+        f"{key}: no commit names it, so none of its rows is in an answer here; Athena shows them"
+        for key in counts.strays_in_compacted
+    ]
 
 
 def _count_left_out(commits: Iterable[Commit], waiting: Collection[str], counts: _Counts) -> None:

@@ -16,7 +16,8 @@ from etl.cli._output import json_option, print_json, print_message
 def audit(lake: str, as_json: bool) -> int:
     """Count every line that came in against what is stored now, day by day of arrival.
 
-    Exit code 1 if anything is missing: lines must equal rows + quarantined + folded.
+    Exit code 1 if anything is missing: lines must equal rows + quarantined + folded. Also if a file lies in raw/ or
+    compacted/ that no answer counts: one that is not named *.parquet, one that no commit names.
     """
     found = audit_lake(lake)
     if as_json:
@@ -29,7 +30,9 @@ def audit(lake: str, as_json: bool) -> int:
                 f"{day.ingest_date} {day.log_objects:8,} {day.lines:11,} {day.rows:11,} {day.quarantined:12,} "
                 f"{day.folded:7,} {lag:>4}{'' if day.ok else '  NOT OK'}"
             )
-        click.echo("every line is accounted for" if found.ok else "lines are missing")
+        only_strays = len(found.problems) == len(found.strays_in_raw) + len(found.strays_in_compacted)
+        not_ok = "there are files that no answer counts" if only_strays and found.problems else "lines are missing"
+        click.echo("every line is accounted for" if found.ok else not_ok)
     for problem in found.problems:
         print_message(f"accesslake: {problem}")
     if found.days_beyond_today:

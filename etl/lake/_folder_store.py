@@ -42,8 +42,9 @@ class FolderStore:
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """Objects whose key starts with `prefix`, in order of their keys.
 
-        Raises `LakeUnusable` for a link to a folder below, and for one that leads nowhere. To pass over them would lose rows
-        silently; to follow them could show rows twice, or all of the machine, and nothing can be created behind one to another disk.
+        Raises `LakeUnusable` for a link to a folder below, and for one that leads nowhere. To pass them over would lose rows
+        without a word; to follow them could show rows twice, or all of the machine, and nothing can be created behind one that
+        leads to another disk.
         """
         found = []
         folder = self.root / prefix.rpartition("/")[0]

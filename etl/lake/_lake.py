@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,7 @@ from etl.errors import LakeMismatch, LakeNotFound, LakeUnusable, ObjectNotFound
 from etl.lake._commits import Commit
 from etl.lake._folder_store import FolderStore
 from etl.lake._keeper import FileKeeper, StateKeeper
-from etl.lake._layout import FINDINGS, LAKE_JSON, QUARANTINE, RAW, day_of, name_of
+from etl.lake._layout import FINDINGS, LAKE_JSON, QUARANTINE, RAW, day_of, is_visible, name_of
 from etl.lake._snapshot import DataFile, Snapshot
 from etl.lake._store import ObjectStore, StoredObject
 
@@ -77,6 +77,13 @@ class Lake:
         """All that is in raw/, whether it is in a committed plan or not. List it before the commits are read, see `snapshot`."""
         return self._parquet(RAW)
 
+    def raw_objects_and_strays(self) -> tuple[list[StoredObject], list[str]]:
+        """`raw_objects`, and by the same listing the keys of what else is visible in raw/, at which no reader of ours looks."""
+        listed = list(self.store.list(RAW))
+        raw = _data_files(listed)
+        known = {stored.key for stored in raw}
+        return raw, [stored.key for stored in listed if stored.key not in known and is_visible(stored.key)]
+
     def ingested_names(self) -> set[str]:
         """Names of all log objects that are in the lake, whether still in raw/ or in a committed plan, of any day.
 
@@ -121,12 +128,16 @@ class Lake:
         return self.glue
 
     def _parquet(self, prefix: str) -> list[StoredObject]:
-        # Athena passes over hidden names too.
-        found = ((stored, name_of(stored.key)) for stored in self.store.list(prefix) if stored.key.endswith(".parquet"))
-        return [stored for stored, name in found if not name.startswith((".", "_"))]
+        return _data_files(self.store.list(prefix))
 
     def _data_file(self, key: str, size: int) -> DataFile:
         return DataFile(self.store.path(key), day_of(key), size)
+
+
+def _data_files(listed: Iterable[StoredObject]) -> list[StoredObject]:
+    # Athena passes over hidden names too.
+    found = ((stored, name_of(stored.key)) for stored in listed if stored.key.endswith(".parquet"))
+    return [stored for stored, name in found if not name.startswith((".", "_"))]
 
 
 def open_lake(uri: str, *, states: Collection[str] = (FILE_STATE,)) -> Lake:

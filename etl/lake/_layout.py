@@ -51,6 +51,12 @@ def is_of_batch(key: str, batch: str) -> bool:
     return key.rsplit("/", 1)[-1].startswith(f"{batch}-")
 
 
+def is_after_batch(key: str, batch: str) -> bool:
+    """Whether the key of a compacted file carries a later batch than this one (`""` before the first)."""
+    found = re.match(f"([0-9]{{{_BATCH_DIGITS}}})-", key.rsplit("/", 1)[-1])
+    return found is not None and found[1] > batch
+
+
 def staged_key(batch: str, attempt: str, compacted: str) -> str:
     """Where an attempt writes what may become the compacted file."""
     return f"{STAGING}{batch}/{attempt}/{compacted.removeprefix(COMPACTED)}"
@@ -108,6 +114,11 @@ def first_of_run(key: str) -> str:
 def name_of(key: str) -> str:
     """File name of a key, without folder and ending."""
     return key.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+
+
+def is_visible(key: str) -> bool:
+    """Whether engines that list folders look at the object: it is no mark of a folder, and nothing in its key is hidden."""
+    return not key.endswith("/") and not any(part.startswith((".", "_")) for part in key.split("/"))
 
 
 def day_of(key: str) -> str:
