@@ -299,6 +299,24 @@ def test_raw_objects_are_deleted_only_when_they_were_committed_the_time_of_grace
     assert audit(str(lake)).ok
 
 
+def test_a_slow_clock_ends_no_grace_before_that_of_the_batch_before(lake: Path) -> None:
+    """Ten days behind, and the time of its record is beyond the grace at once. One far ahead holds up its own batch alone."""
+    slow = DAY_2 - dt.timedelta(days=10)
+    compact(str(lake), now=DAY_1)
+    add_logs(lake, slow=log_text(10, seed="slow"), now=DAY_2)
+    opened = open_lake(str(lake))
+    assert compact(str(lake), now=slow).batch == "0000000002"
+    assert collect(opened, now=DAY_1 + GRACE - dt.timedelta(microseconds=1), grace=GRACE) == 0
+    add_logs(lake, fast=log_text(10, seed="fast"), now=DAY_2)
+    compact(str(lake), now=DAY_2 + dt.timedelta(days=4000), grace=dt.timedelta(days=9999))
+    add_logs(lake, last=log_text(10, seed="last"), now=DAY_2)
+    compact(str(lake), now=DAY_2)
+    assert collect(opened, now=DAY_1 + GRACE, grace=GRACE) == 4
+    assert collect(opened, now=DAY_2 + GRACE, grace=GRACE) == 1
+    assert [batch.committed_at[:4] for batch in read_commits(opened.store)] == ["2024", "2024", "2035", "2024"]
+    assert audit(str(lake)).ok
+
+
 def test_what_attempts_left_in_staging_goes_with_the_raw_objects(lake: Path) -> None:
     opened = open_lake(str(lake))
     plan = read_or_create_plan(opened)

@@ -270,6 +270,8 @@ def collect(lake: Lake, *, now: datetime | None = None, grace: timedelta) -> int
     """Delete raw objects whose batch was committed at least `grace` ago, and what its attempts left in staging; how many objects.
 
     Complete runs of commit records are put together besides.
+    The age of a commit goes from one machine's clock to another's, which have to agree. A batch is committed after the one before
+    it, so one whose clock was slow has at least that one's time; one whose clock was fast waits for itself alone.
     A batch whose run ended before it wrote its record gets one now: its grace starts late rather than early.
     """
     present = {stored.key for stored in lake.store.list(RAW)}
@@ -279,6 +281,7 @@ def collect(lake: Lake, *, now: datetime | None = None, grace: timedelta) -> int
     consumed: list[str] = []
     tidied: list[str] = []
     recorded = 0
+    latest = datetime.min.replace(tzinfo=UTC)
     for found in lake.commits():
         recorded += 1
         # Not before the batch was seen: another run may just have committed it, and write a later time.
@@ -286,7 +289,10 @@ def collect(lake: Lake, *, now: datetime | None = None, grace: timedelta) -> int
         committed_at = found.committed_at or _iso(moment)
         if not found.committed_at:
             create_record(lake.store, commit_key(found.batch), replace(found, committed_at=committed_at))
-        if moment - datetime.fromisoformat(committed_at) < grace:
+        committed = datetime.fromisoformat(committed_at)
+        if committed <= moment:
+            latest = committed = max(latest, committed)
+        if moment - committed < grace:
             continue
         consumed += [item.key for item in found.inputs if item.key in present]
         tidied += staged[found.batch]
