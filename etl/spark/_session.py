@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,9 +38,10 @@ _ONE_MACHINE: Final = {
 
 def one_machine(*, workers: int, scratch: Path) -> dict[str, str]:
     """Spark's settings for this machine alone: nothing listens beyond loopback, nothing is logged, and the lake's disk holds
-    what does not fit into memory.
+    what does not fit into memory. If the lake's path has a comma, by which Spark separates folders, the temporary folder does.
     """
-    return {**_ONE_MACHINE, "spark.master": f"local[{workers}]", "spark.local.dir": str(scratch)}
+    folder = tempfile.gettempdir() if "," in str(scratch) else str(scratch)
+    return {**_ONE_MACHINE, "spark.master": f"local[{workers}]", "spark.local.dir": folder}
 
 
 _OURS: Final = {

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -176,6 +177,18 @@ def test_a_session_whose_spark_has_ended_is_refused(lake: Path) -> None:
     ended = SimpleNamespace(sparkContext=SimpleNamespace(_jsc=None))
     with pytest.raises(UsageError, match=r"^Apache Spark: has ended \("):
         compact(str(lake), rewrite=partial(rewrite_on_spark, session=ended), now=DAY_1)
+
+
+def test_a_lake_whose_path_has_a_comma_gets_no_folders_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Spark takes it for a list of folders, and made one for each part."""
+    pytest.importorskip("pyspark")
+    from etl.spark._session import one_machine
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for scratch, folder in ((Path("/srv/a b/lake"), "/srv/a b/lake"), (Path("/srv/a,b/lake"), str(tmp_path))):
+        assert one_machine(workers=1, scratch=scratch)["spark.local.dir"] == folder
 
 
 def test_on_one_machine_spark_says_nothing(lake: Path, truth: Truth, spark: Any) -> None:
