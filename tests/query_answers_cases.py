@@ -43,6 +43,7 @@ URIS = (
     *(f"GET /k?{name}=x HTTP/1.1" for name in ("passwd", "Secret", "client_secret", "apikey", "access_token", "JWT")),
     *(f"GET /k?{name}=x HTTP/1.1" for name in ("id_token", "refresh_token", "auth_token", "private_key", "tokens")),
     "GET /k?aws_secret_access_key=x HTTP/1.1",
+    *(f"GET /k?X-Amz-Expires=604800&{name}=x HTTP/1.1" for name in ("X-Amz-Security-Token", "x-amz-security-token")),
 )
 REFERERS = ("https://app.example/?access_token=x", "https://app.example/?a=b", 'y HTTP/1.1" 200 - 9 9 9 9 "-" "z', None)
 KEYS = (
@@ -54,6 +55,8 @@ OPERATIONS = (
     *("REST.COPY.OBJECT", "REST.COPY.OBJECT_GET", "REST.COPY.PART", "REST.COPY.PART_GET", "REST.GET.BUCKET"),
     *("REST.DELETE.OBJECT", "REST.DELETE.OBJECT", "BATCH.DELETE.OBJECT", "S3.EXPIRE.OBJECT", "S3.CREATE.DELETEMARKER"),
     *("WEBSITE.GET.OBJECT", "WEBSITE.HEAD.OBJECT", "REST.OPTIONS.PREFLIGHT", "SOAP.PUT.OBJECT", "REST.DELETE.UPLOAD"),
+    *("SOAP.GetObject", "SOAP.PutObject", "SOAP.ListBucket", "SOAP.SetObjectAccessControlPolicy", "SOAP.DeleteObject"),
+    *("REST.POST.SELECT", "REST.POST.MULTI_OBJECT_DELETE", "REST.POST.UPLOAD", "REST.POST.OBJECT", "REST.PUT.ACL"),
 )
 VALUES: Mapping[str, tuple[object, ...]] = {
     "bucket_name": ("b1", "b1", "b2"),
@@ -98,6 +101,12 @@ GUESSES = (
         'x "a" "b" - H -',
         None,
     ),
+    # Statuses: of one reading or several, and what looks like one where none can stand.
+    *(f'x "u" {status} - 1 - 7 - "r" "a" "b" - H SigV4 C' for status in (200, 204, 304, 403, 301, 20, 2000, "-")),
+    *(f'x "u" 403 E 1 - 7 - "r" "a HTTP/1.1" {status} - 1 - 7 - "" "b" - H SigV4 C' for status in (200, 304, 403)),
+    *(f'x "u" 200 - 1 - 7 - "r" "a HTTP/1.1" 403 - 1 - 7 - "{end}' for end in ('b" - H', '" "b" - H', '" "b', '" ""')),
+    *('x "u" 200 - 1 - 7 - "r" "a" "', 'x "u"  200 - 1 - 7 - "r" "a" "b" - H', 'x "u" 200 - 1 x 7 - "r" "a" "b" - H'),
+    *('x " 200 - 1 - 7 - "r" "a" "b" - H', 'x "u" 403 - 1 - 7 - " 204 - 1 - 7 - "" "a" - H', 'x "u" 403 - 1 - 7 - " "'),
 )
 CLIENT = ("bucket_name", "remote_ip", "requester", "operation", "user_agent", "http_status", "authentication_type")
 LATER_FIELDS = (

@@ -13,8 +13,10 @@ from query_answers_rows import (
     finding,
     findings,
     first_of_each,
+    groups,
     is_ambiguous,
-    was_served,
+    status_may,
+    was_accepted,
 )
 
 SECRETS = {
@@ -28,23 +30,32 @@ def _in_hours(rows: list[Row]) -> list[Row]:
     return [row | {"hour": row["request_time"].replace(minute=0, second=0, microsecond=0)} for row in rows]
 
 
+def _with_guesses(found: Row, some: list[Row]) -> Row:
+    """With how many of its requests are ambiguous."""
+    return found | {"ambiguous": sum(map(is_ambiguous, some))}
+
+
+def _was_shown(status: int) -> bool:
+    return was_accepted(status) or status == 304
+
+
 def access_denied_bursts(seen: Seen, since: Day = "-30d", until: Day = "today", requests: int = 50) -> Answer:
-    refused = [row for row in seen.between(since, until) if row["http_status"] == 403 and not is_ambiguous(row)]
-    names = ("remote_ip", "requester", "bucket_name", "operation", "error_code", "user_agent")
+    refused = [row for row in seen.between(since, until) if status_may(row, lambda status: status == 403)]
+    names = ("remote_ip", "requester", "bucket_name", "operation", "error_code", "user_agent", "parse_status")
     bursts = first_of_each(_in_hours(refused), "requester", "remote_ip", "hour", at_least=requests)
-    return findings(finding(first, some, *names) for first, some in bursts)
+    return findings(_with_guesses(finding(first, some, *names), some) for first, some in bursts)
 
 
 def mass_deletion(seen: Seen, since: Day = "-30d", until: Day = "today", deletes: int = 100) -> Answer:
     accepted = [
         row
         for row in seen.between(since, until)
-        if row["operation"] in ("REST.DELETE.OBJECT", "BATCH.DELETE.OBJECT")
-        if is_ambiguous(row) or (row["http_status"] is not None and row["http_status"] < 300)
+        if row["operation"] in ("REST.DELETE.OBJECT", "BATCH.DELETE.OBJECT", "SOAP.DeleteObject")
+        if status_may(row, was_accepted)
     ]
-    names = ("bucket_name", "requester", "remote_ip", "operation", "key_name", "user_agent")
+    names = ("bucket_name", "requester", "remote_ip", "operation", "key_name", "user_agent", "parse_status")
     sprees = first_of_each(_in_hours(accepted), "requester", "bucket_name", "hour", at_least=deletes)
-    return findings(finding(first, some, *names) for first, some in sprees)
+    return findings(_with_guesses(finding(first, some, *names), some) for first, some in sprees)
 
 
 def acl_dependent_access(seen: Seen, since: Day = "-30d", until: Day = "today") -> Answer:
@@ -63,12 +74,14 @@ def old_tls_clients(seen: Seen, since: Day = "-30d", until: Day = "today") -> An
 
 def new_source_regions(seen: Seen, since: Day = "-7d", until: Day = "today", history: Day = "-365d") -> Answer:
     rows = [row for row in seen.between(history, until) if row["source_region"] is not None and not is_ambiguous(row)]
-    long_known = {row["bucket_name"] for row in rows if row["event_date"] < since}
+    known_since = {
+        of["bucket_name"]: min(row["event_date"] for row in some) for of, some in groups(rows, "bucket_name")
+    }
     names = ("bucket_name", "source_region", "remote_ip", "requester", "operation", "user_agent")
     return findings(
         finding(first, some, *names)
         for first, some in first_of_each(rows, "bucket_name", "source_region")
-        if first["event_date"] >= since and first["bucket_name"] in long_known
+        if first["event_date"] >= since and known_since[first["bucket_name"]] < first["event_date"]
     )
 
 
@@ -78,36 +91,42 @@ def new_source_regions(seen: Seen, since: Day = "-7d", until: Day = "today", his
 def _is_read(operation: str) -> bool:
     kind, method, what = [*operation.split(".", 2), "", ""][:3]
     # A copy is logged twice: what was read from has _GET at its end.
-    reads = method in ("GET", "HEAD", "SELECT") or (method == "COPY" and what.endswith("_GET"))
-    return kind in ("REST", "WEBSITE", "SOAP") and reads
+    if kind == "SOAP":
+        return method.lower().startswith(("get", "list", "head"))
+    if method == "COPY" or (method == "POST" and what == "SELECT"):
+        return kind == "REST" and (method == "POST" or what.endswith("_GET"))
+    return kind in ("REST", "WEBSITE") and method in ("GET", "HEAD", "SELECT")
 
 
 def _is_write(operation: str) -> bool:
     kind, method, what = [*operation.split(".", 2), "", ""][:3]
-    writes = method in ("PUT", "POST", "DELETE", "COPY") and not what.endswith("_GET")
-    return kind in ("REST", "SOAP", "BATCH") and writes
-
-
-def _anonymous(seen: Seen, since: Day, until: Day) -> list[Row]:
-    rows = seen.between(since, until)
-    return [row for row in rows if row["requester"] is None and was_served(row) and not is_ambiguous(row)]
+    if kind == "SOAP":
+        return method.lower().startswith(("put", "create", "set", "copy", "delete"))
+    # What a batch deletes is logged one by one.
+    other = (
+        what in ("SELECT", "MULTI_OBJECT_DELETE") if method == "POST" else method == "COPY" and what.endswith("_GET")
+    )
+    return kind in ("REST", "BATCH") and method in ("PUT", "POST", "DELETE", "COPY") and not other
 
 
 def unauthenticated_reads(seen: Seen, since: Day = "-30d", until: Day = "today") -> Answer:
-    rows = [row for row in _anonymous(seen, since, until) if _is_read(row["operation"])]
+    anonymous = [row for row in seen.between(since, until) if row["requester"] is None]
+    rows = [row for row in anonymous if _is_read(row["operation"]) and status_may(row, _was_shown)]
     names = ("bucket_name", "operation", "remote_ip", "key_name", "user_agent")
     found = []
     for first, some in first_of_each(rows, "event_date", "bucket_name", "operation"):
-        sent = [row["bytes_sent_size"] for row in some if row["bytes_sent_size"] is not None]
-        found.append(finding(first, some, *names) | {"bytes_sent": sum(sent) if sent else None})
+        sent = [row["bytes_sent_size"] for row in some if row["bytes_sent_size"] is not None and not is_ambiguous(row)]
+        said = finding(first, some, *names) | {"bytes_sent": sum(sent) if sent else None}
+        found.append(_with_guesses(said | {"parse_status": first["parse_status"]}, some))
     return findings(found)
 
 
 def unauthenticated_writes(seen: Seen, since: Day = "-30d", until: Day = "today") -> Answer:
-    rows = [row for row in _anonymous(seen, since, until) if _is_write(row["operation"])]
-    names = ("bucket_name", "operation", "remote_ip", "key_name", "user_agent")
+    anonymous = [row for row in seen.between(since, until) if row["requester"] is None]
+    rows = [row for row in anonymous if _is_write(row["operation"]) and status_may(row, was_accepted)]
+    names = ("bucket_name", "operation", "remote_ip", "key_name", "user_agent", "parse_status")
     each = first_of_each(rows, "event_date", "bucket_name", "operation", "remote_ip")
-    return findings(finding(first, some, *names) for first, some in each)
+    return findings(_with_guesses(finding(first, some, *names), some) for first, some in each)
 
 
 # --- What stands in URIs ----------------------------------------------------------------------------------------------
@@ -123,9 +142,10 @@ def _query_parameters(uri: str | None) -> list[tuple[str, str]]:
 def long_lived_presigned_urls(seen: Seen, since: Day = "-30d", until: Day = "today", hours: int = 24) -> Answer:
     long: list[Row] = []
     for row in seen.between(since, until):
-        if row["authentication_type"] != "QueryString" or not was_served(row) or is_ambiguous(row):
+        if row["authentication_type"] != "QueryString" or is_ambiguous(row) or not status_may(row, _was_shown):
             continue
         said = dict(_query_parameters(row["request_uri"]))
+        temporary = any(name.lower() == "x-amz-security-token" and value for name, value in said.items())
         numbers = {name: value for name in ("X-Amz-Expires", "Expires") if (value := said.get(name, "")).isdecimal()}
         # Of more than ten digits it is no time that can be shown, and long in any case.
         readable = {name: int(value) for name, value in numbers.items() if len(value) <= 10}
@@ -136,10 +156,10 @@ def long_lived_presigned_urls(seen: Seen, since: Day = "-30d", until: Day = "tod
             or (lifetime is not None and lifetime > hours * 3600)
             or (ends is not None and ends - row["request_time"] > dt.timedelta(hours=hours))
         ):
-            long.append(row | {"lifetime_seconds": lifetime, "expires_at": ends})
+            long.append(row | {"lifetime_seconds": lifetime, "expires_at": ends, "temporary": temporary})
     names = (
         *("bucket_name", "requester", "remote_ip", "key_name", "user_agent", "signature_version"),
-        *("lifetime_seconds", "expires_at"),
+        *("lifetime_seconds", "expires_at", "temporary"),
     )
     each = first_of_each(long, "event_date", "bucket_name", "requester", "remote_ip")
     return findings(finding(first, some, *names) for first, some in each)

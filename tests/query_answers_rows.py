@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -116,6 +116,38 @@ def was_served(row: Row) -> bool:
 
 def is_ambiguous(row: Row) -> bool:
     return bool(row["parse_status"] == "ambiguous")
+
+
+def status_may(row: Row, fits: Callable[[int], bool]) -> bool:
+    """Whether the status fits: of an ambiguous row, that of some reading; whether it does is not known where the line is not."""
+    if not is_ambiguous(row):
+        return row["http_status"] is not None and fits(row["http_status"])
+    return row["raw_line"] is None or any(fits(status) for status in _statuses(row["raw_line"]))
+
+
+def _statuses(line: str) -> list[int]:
+    """The statuses of three digits that a line's readings have.
+
+    A quote opens the URI. After a later one come status, error, and four numbers between single spaces, then the quote that
+    opens the referer; after that a quote, a space and a quote end it, and one more quote ends the user agent.
+    """
+    pieces = line.split('"')
+    found = []
+    for place, piece in enumerate(pieces[2:-1], start=2):
+        words = piece.split(" ")
+        if len(words) != 8 or words[0] or words[7] or not words[2]:
+            continue
+        numbers = all(word == "-" or (word.isascii() and word.isdigit()) for word in words[3:7])
+        # What is left after the opening quote of the referer, without the last piece, which no quote ends.
+        goes_on = " " in pieces[place + 2 : -2]
+        if numbers and goes_on and len(words[1]) == 3 and words[1].isascii() and words[1].isdigit():
+            found.append(int(words[1]))
+    return found
+
+
+def was_accepted(status: int) -> bool:
+    """Something was done: neither an error nor a redirect, nor a digit that no answer begins with."""
+    return 100 <= status < 300
 
 
 def shown_key(row: Row) -> str | None:

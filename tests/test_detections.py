@@ -23,6 +23,15 @@ Row = dict[str, Any]
 
 ANONYMOUS: Row = {"requester": None, "signature_version": None, "authentication_type": None}
 AMBIGUOUS: Row = {"parse_status": "ambiguous", "raw_line": 'x "a" "b" - H SigV4 C'}
+
+
+def guess(*statuses: int) -> Row:
+    """An ambiguous row with a reading of each status: the first is said after the URI, the others in what the client sent."""
+    said = "".join(f' {status} - 1 - 7 - "-" "a HTTP/1.1"' for status in statuses[1:])
+    line = f'o b [t] ip - r OP k "PUT /k HTTP/1.1" {statuses[0]} - 1 - 7 - "-" "a HTTP/1.1"{said} "b" - H SigV4 C'
+    return {"parse_status": "ambiguous", "raw_line": line, "http_status": None}
+
+
 OTHER: Row = {"requester": "arn:aws:iam::123456789012:user/bob"}
 DENIED: Row = {"http_status": 403, "error_code": "AccessDenied"}
 DELETE: Row = {"operation": "REST.DELETE.OBJECT", "http_status": 204}
@@ -46,7 +55,7 @@ def find(connection: Any, name: str, **values: str) -> list[tuple[int, int]]:
         "timestamp[ms]",
         "timestamp[ms]",
     ]
-    assert set(table.schema.types) <= {pa.string(), pa.int32(), pa.int64(), pa.timestamp("ms")}
+    assert set(table.schema.types) <= {pa.string(), pa.int32(), pa.int64(), pa.timestamp("ms"), pa.bool_()}
     assert all(row["first_request"] <= row["last_request"] for row in table.to_pylist())
     return list(zip(table.column("line_no").to_pylist(), table.column("requests").to_pylist(), strict=True))
 
@@ -131,8 +140,13 @@ CASES: list[tuple[str, dict[str, str], list[Row], list[tuple[int, int]]]] = [
             ANONYMOUS | AMBIGUOUS,
             ANONYMOUS | {"operation": "REST.OPTIONS.PREFLIGHT"},
             ANONYMOUS | {"http_status": None},
+            # A redirect shows nothing, and is logged without a requester whoever asked.
+            *[ANONYMOUS | {"http_status": status, "bucket_name": "b3"} for status in (301, 302, 307)],
+            *[ANONYMOUS | guess(*some) | {"bucket_name": "b4"} for some in ((403,), (307,), (200,), (403, 304))],
+            *[ANONYMOUS | {"operation": name} for name in ("SOAP.GetObject", "SOAP.ListBucket", "REST.POST.SELECT")],
+            *[ANONYMOUS | {"operation": name} for name in ("SOAP.PutObject", "SOAP.DeleteObject", "REST.POST.OBJECT")],
         ],
-        [(1, 2), (6, 1), (7, 1), (8, 1)],
+        [(1, 2), (6, 1), (7, 1), (8, 1), (18, 2), (20, 1), (21, 1), (22, 1)],
     ),
     (
         "unauthenticated_writes",
@@ -150,8 +164,16 @@ CASES: list[tuple[str, dict[str, str], list[Row], list[tuple[int, int]]]] = [
             ANONYMOUS | AMBIGUOUS | {"operation": "REST.PUT.OBJECT"},
             ANONYMOUS | {"operation": "S3.EXPIRE.OBJECT"},
             ANONYMOUS | {"operation": "BATCH.DELETE.OBJECT", "http_status": 204},
+            # A redirect writes nothing; nor does S3 Select, nor a batch of deletes beyond those that are logged one by one.
+            *[ANONYMOUS | DELETE | {"http_status": status, "bucket_name": "b3"} for status in (301, 307, 304)],
+            *[ANONYMOUS | {"operation": name} for name in ("REST.POST.SELECT", "REST.POST.MULTI_OBJECT_DELETE")],
+            *[ANONYMOUS | {"operation": name} for name in ("SOAP.GetObject", "SOAP.PutObject", "SOAP.DeleteObject")],
+            *[
+                ANONYMOUS | DELETE | guess(*some) | {"bucket_name": "b4"}
+                for some in ((403,), (307,), (200,), (403, 204))
+            ],
         ],
-        [(1, 1), (5, 1), (6, 1), (7, 1), (9, 1), (12, 1)],
+        [(1, 1), (5, 1), (6, 1), (7, 1), (9, 1), (12, 1), (19, 1), (20, 1), (23, 2)],
     ),
     (
         "acl_dependent_access",
@@ -177,22 +199,27 @@ CASES: list[tuple[str, dict[str, str], list[Row], list[tuple[int, int]]]] = [
             *[DENIED | AMBIGUOUS | {"remote_ip": "192.0.2.7"}] * 5,
             *[DENIED | {"remote_ip": f"192.0.2.{number}"} for number in range(20, 25)],
             *[DENIED | ANONYMOUS | {"remote_ip": "192.0.2.30"}] * 4,
+            *[guess(*some) | {"remote_ip": "192.0.2.31"} for some in ((403,), (200, 403), (403, 200), (200,))],
+            *[guess(200) | {"remote_ip": "192.0.2.32"}] * 5,
         ],
-        [(23, 4), (1, 3)],
+        [(23, 4), (27, 3), (1, 3)],
     ),
     (
         "mass_deletion",
         {"deletes": "3"},
         [
             *[DELETE | {"time": "2024-05-02T09:00:00"}] * 2,
-            AMBIGUOUS | DELETE | {"http_status": 403, "time": "2024-05-02T09:30:00"},
+            DELETE | guess(204) | {"time": "2024-05-02T09:30:00"},
             *[DELETE | DENIED] * 5,
             *[DELETE | {"bucket_name": "b2"}] * 2,
             *[{"operation": "BATCH.DELETE.OBJECT", "http_status": 204, "bucket_name": "b3"}] * 3,
             *[{"operation": "S3.EXPIRE.OBJECT", "requester": "AmazonS3", "http_status": None}] * 5,
             *[{"operation": "REST.DELETE.UPLOAD", "http_status": 204, "bucket_name": "b4"}] * 5,
+            # Refused, whatever the quotes say.
+            *[DELETE | guess(403) | {"bucket_name": "b5"}] * 5,
+            *[DELETE | guess(*some) | {"bucket_name": "b6"} for some in ((403, 204), (204, 403), (204,), (403, 307))],
         ],
-        [(1, 3), (11, 3)],
+        [(1, 3), (11, 3), (29, 3)],
     ),
     (
         "long_lived_presigned_urls",
@@ -210,6 +237,7 @@ CASES: list[tuple[str, dict[str, str], list[Row], list[tuple[int, int]]]] = [
             presigned("AWSAccessKeyId=AKIA&Expires=1714730412", remote_ip="192.0.2.9"),
             presigned("Expires=99999999999999999999", remote_ip="192.0.2.10"),
             presigned("response-Expires=1914730412", remote_ip="192.0.2.11"),
+            presigned("X-Amz-Expires=604800", remote_ip="192.0.2.12", http_status=307),
         ],
         [(1, 2), (9, 1), (10, 1)],
     ),
@@ -245,8 +273,11 @@ CASES: list[tuple[str, dict[str, str], list[Row], list[tuple[int, int]]]] = [
             # A bucket that the lake has not known for longer.
             {"source_region": "us-east-1", "bucket_name": "b2"},
             {"source_region": "ap-east-1", "bucket_name": "b2"},
+            # Known since the first day that is asked for.
+            {"source_region": "us-east-1", "bucket_name": "b3", "time": "2024-05-01T00:00:00"},
+            {"source_region": "ap-east-1", "bucket_name": "b3"},
         ],
-        [(5, 2)],
+        [(5, 2), (12, 1)],
     ),
 ]
 

@@ -4,8 +4,8 @@
 -- :since date = -30d  first day, inclusive
 -- :until date = today  last day, inclusive
 -- :requests integer = 50  refusals within an hour
--- A row for each requester, address and hour (of the clock, UTC) with that many answers 403; source_key and line_no name the first. Ambiguous
--- rows are left out: their status is a guess.
+-- A row for each requester, address and hour (of the clock, UTC) with that many answers 403; source_key and line_no name the first. An ambiguous
+-- row counts if one of its readings has the status 403, so that a quote hides nothing; `ambiguous` says how many of the requests are such guesses.
 WITH found AS (
   SELECT DISTINCT
     source_key,
@@ -18,17 +18,22 @@ WITH found AS (
     operation,
     error_code,
     user_agent,
+    parse_status,
     date_format(request_time, '%Y-%m-%d %H') AS hour
   FROM access_logs
   WHERE event_date >= :since AND event_date <= :until
-    AND http_status = 403
-    AND parse_status <> 'ambiguous'
+    AND (
+      parse_status <> 'ambiguous' AND http_status = 403
+      OR parse_status = 'ambiguous' AND (
+        raw_line IS NULL
+        OR regexp_like(raw_line, '^[^"]*"[\s\S]*" 403 [^ "]+ (-|[0-9]+) (-|[0-9]+) (-|[0-9]+) (-|[0-9]+) "[\s\S]*" "[\s\S]*"')))
 ),
 placed AS (
   SELECT
     *,
     row_number() OVER (PARTITION BY requester, remote_ip, hour ORDER BY request_time, source_key, line_no) AS place,
     count(*) OVER (PARTITION BY requester, remote_ip, hour) AS requests,
+    count(CASE WHEN parse_status = 'ambiguous' THEN 1 END) OVER (PARTITION BY requester, remote_ip, hour) AS ambiguous,
     max(request_time) OVER (PARTITION BY requester, remote_ip, hour) AS last_request
   FROM found
 )
@@ -43,7 +48,9 @@ SELECT
   bucket_name,
   operation,
   error_code,
-  user_agent
+  user_agent,
+  parse_status,
+  ambiguous
 FROM placed
 WHERE place = 1 AND requests >= :requests
 ORDER BY first_request, source_key, line_no

@@ -3,9 +3,9 @@
 -- remedy: Ask the requester whether it moved. If not, treat its credentials as lost; a policy can tie them to a network with aws:SourceVpc or aws:SourceIp.
 -- :since date = -7d  first day on which a Region is new
 -- :until date = today  last day, inclusive
--- :history date = -365d  first day to look at for known Regions
--- A row for each bucket and Region whose first request in the lake came on or after the first day, in a bucket for which the lake knows Regions of
--- earlier days; source_key and line_no name that request. S3 logs the Region since early 2026, and only of requests from addresses of AWS. Ambiguous rows
+-- :history date = -365d  first day to look at for known Regions; with --since, or in `detect`, 365 days before the first day
+-- A row for each bucket and Region whose first request, of those looked at, came on or after the first day, in a bucket for which Regions of
+-- earlier days are known; source_key and line_no name that request. `detect` without --since looks at all days of the lake. S3 logs the Region since early 2026, and only of requests from addresses of AWS. Ambiguous rows
 -- are left out: their Region is a guess.
 WITH found AS (
   SELECT DISTINCT
@@ -46,5 +46,5 @@ SELECT
   operation,
   user_agent
 FROM placed
-WHERE place = 1 AND event_date >= :since AND known_since < :since
+WHERE place = 1 AND event_date >= :since AND known_since < event_date
 ORDER BY first_request, source_key, line_no
