@@ -250,6 +250,12 @@ class TestQuery:
         [
             (["no_such"], 2, "no query of that name"),
             (["top_requesters", "--since", "tomorrow"], 2, "tomorrow"),
+            (["top_requesters", "--since", "today", "--until", "2019-01-01"], 2, "is after --until 2019-01-01"),
+            (
+                ["--sql", "SELECT 1", "--since", "2019-01-02", "--until", "2019-01-01"],
+                2,
+                "--since 2019-01-02: is after",
+            ),
             (["top_requesters", "--param", "x"], 2, "NAME=VALUE"),
             (["top_requesters", "--param", "x=1"], 2, "no such parameter"),
             ([], 2, "--sql"),

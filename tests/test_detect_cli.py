@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from detect_rows import SECRET, make_lake, make_rows
+from small_lakes import put_raw
 
 from etl.cli import main
 from etl.ingest import ingest
@@ -143,6 +144,7 @@ def test_exit_codes(options: list[str], code: int, tmp_path: Path, capsysbinary:
     [
         (["--detection", "tls_below_12"], 2, "did you mean tls_below_1_2"),
         (["--since", "yesterday"], 2, "'yesterday' is no date"),
+        (["--since", "2026-03-01", "--until", "2026-01-01"], 2, "--since 2026-03-01: is after --until 2026-01-01"),
         (["--fail-on", "grave"], 2, "is not one of"),
         (["--lake", "/nowhere"], 1, "/nowhere: no lake here"),
     ],
@@ -155,6 +157,20 @@ def test_bad_input_gets_one_line(
     assert (ran.code, ran.out) == (code, "")
     assert said in ran.err
     assert len(ran.err.splitlines()) == 1
+
+
+def test_a_damaged_file_is_named_beside_the_findings(
+    tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    lake = make_lake(tmp_path / "lake", make_rows({"tls_version": "TLSv1"}))
+    put_raw(lake, "b", make_rows({})).write_bytes(b"PAR1")
+    ran = Ran(capsysbinary, "--lake", lake, "--json")
+    assert ran.code == 1
+    found = json.loads(ran.out)
+    assert [item["detection"] for item in found["findings"]] == ["tls_below_1_2"]
+    (failed,) = found["failed"]
+    assert "b.parquet: " in failed
+    assert ran.err == f"accesslake: {failed}\n"
 
 
 def test_named_detections_only(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -82,6 +82,8 @@ def test_no_value_changes_the_shape_of_a_query(value: str) -> None:
         ({"name": "x", "since": "20240101"}, "since: '20240101' is no date"),
         ({"name": "x", "since": "2024-1-1"}, "since: '2024-1-1' is no date"),
         ({"name": "x", "since": "yesterday"}, "since: 'yesterday' is no date"),
+        ({"name": "x", "since": "2024-03-02", "until": "2024-03-01"}, "since 2024-03-02: is after until 2024-03-01"),
+        ({"name": "x", "since": "today", "until": "-1d"}, "since .*: is after until "),
         ({"name": "x", "since": "-999999d"}, "since: '-999999d' is no date"),
         ({"name": "x", "since": "' OR 1=1 --"}, "since: .* is no date"),
         ({"name": "a\0b"}, "name: a NUL or bytes that are not UTF-8"),

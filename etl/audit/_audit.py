@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from etl.catalog import open_lake
 from etl.compact import inspect_inputs, is_straggler, read_footer
 from etl.errors import ObjectNotFound
-from etl.lake import Commit, Input, Lake, StoredObject
+from etl.lake import Commit, Input, Lake, StoredObject, never_taken_again
 from etl.lake._layout import COMPACTED, day_of, is_after_batch, is_visible, name_of, next_batch
 from etl.replay import read_receipts
 
@@ -222,15 +222,12 @@ def _count_strays(stored: Iterable[str], commits: Sequence[Commit], counts: _Cou
     ]
 
 
-def _count_left_out(commits: Iterable[Commit], waiting: Collection[str], counts: _Counts) -> None:
+def _count_left_out(commits: Sequence[Commit], waiting: Collection[str], counts: _Counts) -> None:
     """All but those whose log objects were taken again: where raw objects are named after them, their rows are in the lake."""
-    taken = {name_of(item.key) for item in counts.inputs}.union(waiting)
-    for commit in commits:
-        for item in commit.left_out:
-            if name_of(item.key) not in taken:
-                counts.left_out.append(item.key)
-                counts.days[day_of(item.key)].unreadable += 1
-                counts.problems.append(f"{item.key}: cannot be read and is left out of batch {commit.batch}")
+    for item, batch in never_taken_again(commits, waiting):
+        counts.left_out.append(item.key)
+        counts.days[day_of(item.key)].unreadable += 1
+        counts.problems.append(f"{item.key}: cannot be read and is left out of batch {batch}")
 
 
 def _count_raw(lake: Lake, waiting: Sequence[StoredObject], raw_since: str, counts: _Counts) -> None:

@@ -40,16 +40,14 @@ def run_detection(
 ) -> pa.Table:
     """The rows that a detection finds: first `source_key`, `line_no`, `requests`, `first_request`, `last_request`.
 
-    Without days, all days of the lake; a detection that compares with what was before (it has a parameter `history`) starts
-    where its file says.
+    Without days, all days of the lake. A detection that compares with what was before (it has a parameter `history`) looks at
+    the year before `since` too: a default that counts back from the newest day would leave older days without a past.
     """
-    from etl.query import bind, run_query, to_duckdb
+    from etl.query import bind, history_start, run_query, to_duckdb
 
-    values = {"until": until or _LAST_DAY}
-    if since is not None:
-        values["since"] = since
-    elif not any(parameter.name == "history" for parameter in query.parameters):
-        values["since"] = _FIRST_DAY
+    values = {"since": since or _FIRST_DAY, "until": until or _LAST_DAY}
+    if any(parameter.name == "history" for parameter in query.parameters):
+        values["history"] = _FIRST_DAY if since is None else history_start(since)
     return run_query(connection, to_duckdb(bind(query, values, newest_day=newest_day))).read_all()
 
 

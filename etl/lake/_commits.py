@@ -12,13 +12,13 @@ as in the lake only by what the winner says of them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import LakeMismatch
-from etl.lake._layout import commit_key, plan_key, winner_key
+from etl.lake._layout import commit_key, name_of, plan_key, winner_key
 
 if TYPE_CHECKING:
     from etl.lake._store import ObjectStore
@@ -180,6 +180,19 @@ def commit_of(plan: Plan, winner: Winner, *, committed_at: str) -> Commit:
     inputs = (*(item for item in plan.inputs if item.key not in dropped), *winner.inputs)
     left_out = (*plan.left_out, *(item for item in plan.inputs if item.key in dropped))
     return Commit(plan.batch, inputs, left_out, winner.outputs, winner.folded, committed_at)
+
+
+def never_taken_again(commits: Sequence[Commit], waiting: Collection[str]) -> Iterator[tuple[Input, str]]:
+    """Raw objects that a batch left out, each with the batch: no reader sees their rows.
+
+    Not those whose log objects came again: then a committed batch holds one of the same name, or it is among the `waiting`, the
+    names of raw objects in no batch.
+    """
+    taken = {name_of(item.key) for commit in commits for item in commit.inputs}.union(waiting)
+    for commit in commits:
+        for item in commit.left_out:
+            if name_of(item.key) not in taken:
+                yield item, commit.batch
 
 
 def create_record(store: ObjectStore, key: str, record: Plan | Winner | Commit) -> bool:

@@ -45,6 +45,11 @@ def bind(query: Query | str, values: Mapping[str, str], *, newest_day: str) -> s
         if name in used or name in values
     }
 
+    if {"since", "until"} <= {*values} & {*declared} and all(
+        declared[day].type == "date" for day in ("since", "until")
+    ):
+        check_order(literals["since"].name, literals["until"].name, dashes="")
+
     def replace(node: exp.Expr) -> exp.Expr:
         return literals[_placeholder_name(node)].copy() if isinstance(node, exp.Placeholder) else node
 
@@ -72,6 +77,28 @@ def resolve_day(name: str, text: str, *, newest_day: str) -> str:
     except (ValueError, OverflowError):
         raise expected from None
     raise expected
+
+
+def resolve_days(since: str | None, until: str | None, *, newest_day: str) -> tuple[str | None, str | None]:
+    """The first and the last day as `YYYY-MM-DD`, None where none is given. Raises `BadParameter` as for --since and --until."""
+    first = None if since is None else resolve_day("--since", since, newest_day=newest_day)
+    last = None if until is None else resolve_day("--until", until, newest_day=newest_day)
+    check_order(first, last)
+    return first, last
+
+
+def check_order(first: str | None, last: str | None, *, dashes: str = "--") -> None:
+    """Raise `BadParameter` if the first day comes after the last: no row can be between, and silence would read as peace."""
+    if first is not None and last is not None and first > last:
+        raise BadParameter(f"{dashes}since {first}", f"is after {dashes}until {last}", hint="no day lies between them")
+
+
+def history_start(first: str) -> str:
+    """The first day to look at for what was before the day `first`: a year earlier."""
+    try:
+        return (dt.date.fromisoformat(first) - dt.timedelta(days=365)).isoformat()
+    except OverflowError:
+        return first
 
 
 def _placeholder_name(node: exp.Placeholder) -> str:

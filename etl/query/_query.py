@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from etl.catalog import open_lake
-from etl.query._bind import bind, resolve_day
+from etl.query._bind import bind, history_start, resolve_days
 from etl.query._catalog import Query, find_query
 from etl.query._connect import connect
 from etl.query._dialect import to_duckdb
@@ -28,21 +28,24 @@ def query(
     """The rows of a named query, or of `sql` in Athena's dialect, on one snapshot of the lake; `read_all()` makes a table.
 
     `since` and `until` (`YYYY-MM-DD`, `today`, `-7d`) are event days, both inclusive. Relative days count back from the newest
-    day of the lake that is not in the future, so that old logs answer without more words. Raises `UnknownQuery`,
-    `BadParameter`, `QueryError`, or a `LakeError`.
+    day of the lake that is not in the future, so that old logs answer without more words. A query that compares with what was
+    before (it has a parameter `history`) looks at the year before `since` too. Raises `UnknownQuery`, `BadParameter`,
+    `QueryError`, or a `LakeError`.
     """
     asked: Query | str = sql if sql is not None else find_query(name or "")
     snapshot = open_lake(lake).snapshot()
     newest = newest_day(connect(snapshot))
     values = dict(params or {})
-    days: dict[str, str | None] = {"since": since, "until": until}
-    for option, value in days.items():
-        if value is not None:
-            days[option] = resolve_day(f"--{option}", value, newest_day=newest)
-            if isinstance(asked, Query) and option in {parameter.name for parameter in asked.parameters}:
-                values.setdefault(option, value)
+    first, last = resolve_days(since, until, newest_day=newest)
+    known = {parameter.name for parameter in asked.parameters} if isinstance(asked, Query) else set()
+    for option, day in (("since", first), ("until", last)):
+        if day is not None and option in known:
+            values.setdefault(option, day)
+    if first is not None and "history" in known:
+        values.setdefault("history", history_start(first))
+        first = None
     bound = to_duckdb(bind(asked, values, newest_day=newest))
-    connection = connect(snapshot, **days)
+    connection = connect(snapshot, since=first, until=last)
     rows = run_query(connection, bound)
     return pa.RecordBatchReader.from_batches(rows.schema, _while_connected(rows, connection))
 

@@ -13,7 +13,7 @@ from sqlglot import exp
 from etl.catalog import open_lake
 from etl.errors import BadParameter
 from etl.lake import Lake
-from etl.query import connect, newest_day, parse_condition, resolve_day, run_query, to_duckdb
+from etl.query import check_order, connect, newest_day, parse_condition, resolve_day, run_query, to_duckdb
 from etl.read._frames import load_pandas, to_frame
 from etl.schema import BATCH_ID, FIELDS, SCHEMA, arrow_schema
 
@@ -55,6 +55,7 @@ def read(
     sql = to_duckdb(statement.sql(dialect="athena", comments=False))
     snapshot = (open_lake(lake) if isinstance(lake, str) else lake).snapshot()
     first, last = _event_day("since", since, snapshot), _event_day("until", until, snapshot)
+    check_order(first, last, dashes="")
     with connect(snapshot, since=first, until=last) as connection:
         table = run_query(connection, sql).read_all()
     return table.cast(arrow_schema(tuple(_FIELDS[name] for name in names)))

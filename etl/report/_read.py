@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from etl.audit import Audit, audit
 from etl.catalog import open_lake
-from etl.query import connect, newest_day, resolve_day
+from etl.query import connect, newest_day, resolve_days
 from etl.report._data import LakeState, Period, ReportData
 from etl.report._findings import Sigv2, describe_detections, run_detections
 from etl.report._quality import assess_quality
@@ -42,7 +42,7 @@ def read_report(
     commits = [commit for commit in opened.commits() if commit.batch <= snapshot.batch_id]
     with connect(snapshot) as every_day:
         newest = newest_day(every_day)
-        period = Period(*(_day(*option, newest) for option in (("--since", since), ("--until", until))))
+        period = Period(*(day or "" for day in resolve_days(since, until, newest_day=newest)))
         last_day = min(newest, period.until or newest)
         with (
             connect(snapshot, since=period.since or None, until=period.until or None) as connection,
@@ -93,7 +93,3 @@ def _audit_snapshot(lake: str, opened: Lake, now: dt.datetime) -> tuple[Snapshot
 
 def _files(snapshot: Snapshot) -> tuple[object, ...]:
     return snapshot.batch_id, snapshot.compacted, snapshot.raw, snapshot.quarantine
-
-
-def _day(option: str, value: str | None, newest: str) -> str:
-    return "" if value is None else resolve_day(option, value, newest_day=newest)
