@@ -404,12 +404,29 @@ def test_the_command_writes_one_file(lake: Path, tmp_path: Path) -> None:
     assert out.startswith(f"{output}: ")
 
 
+def test_the_command_writes_the_page_to_standard_output(
+    lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = accesslake("report", "--lake", lake, "-o", "-")
+    assert (code, err) == (0, "")
+    assert out.startswith("<!")
+    assert out.rstrip().endswith("</html>")
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_command_says_in_a_line_what_is_wrong(lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cases: list[tuple[list[str | Path], int, str]] = [
         (["--lake", lake], 2, "output"),
         (["--lake", tmp_path / "none", "-o", tmp_path / "r.html"], 1, "no lake here"),
         (["--lake", lake, "-o", tmp_path / "no" / "r.html"], 1, "No such file"),
         (["--lake", lake, "-o", tmp_path / "r.html", "--since", "yesterday"], 2, "is no date"),
+        (
+            ["--lake", lake, "-o", tmp_path / "r.html", "--since", "today", "--until", "2020-01-01"],
+            2,
+            "--until 2020-01-01",
+        ),
+        (["--lake", lake, "-o", "-", "--json"], 2, "cannot both go to standard output"),
     ]
     for arguments, code, reason in cases:
         found, out, err = accesslake("report", *arguments)
