@@ -58,6 +58,21 @@ PIECES = (
         "_",
         "ſig",
     ),
+    *(
+        ":",
+        "%3A",
+        "'password'",
+        "pass",
+        "sid",
+        "code",
+        "//a",
+        "@",
+        "%40",
+        "Bearer ",
+        "x" * 20,
+        "eyJhbGciOi.eyJz",
+        "AWS a:",
+    ),
     *("AKIAIOSFODNN7EXAMPLE", "ASIA", "x" * 2040, "ü" * 1030),
 )
 COLUMNS = {

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import re
 from functools import lru_cache, reduce
 from typing import Any, Final
 
@@ -16,16 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.arrays import repeat_text, texts_to_array, values_to_array
-from etl.masking import hide_values
+from etl.masking import MAY_HOLD_SECRET, mask
 
 LONGEST: Final = 2048
 """Characters of a value that are kept: a client chooses how long its user agent is."""
 
-_SIGNS: Final = ("=", "3D", "3d", "AKIA", "ASIA")
-_WORDS: Final = "key|token|secret|passw|pwd|sig|auth|cred|session|jwt"
-_SECRET: Final = re.compile(_WORDS, re.IGNORECASE)
-_MAY_BE_SECRET: Final = rf"(?:(?i:{_WORDS})|%)[^&\s]*(?:=|%(?:25)*3[Dd])|AKIA|ASIA"
-"""In every ASCII text that `mask_secrets` changes: in a parameter's name, or in what it is encoded as."""
 _JSON_AS_IT_IS: Final = r"^[ !#-\[\]-~]*$"
 _LONGEST: Final = values_to_array(np.array([LONGEST], np.int32), None, pa.int32())[0]
 _NOTHING, _QUOTE, _ZONE_AND_QUOTE, _COMMA, _OPEN, _CLOSE = texts_to_array(["", '"', 'Z"', ", ", "{", "}"], pa.string())
@@ -33,20 +27,8 @@ _NOTHING, _QUOTE, _ZONE_AND_QUOTE, _COMMA, _OPEN, _CLOSE = texts_to_array(["", '
 
 @lru_cache(maxsize=4096)
 def mask_secrets(text: str) -> str:
-    """The text as `etl.masking` leaves it, and without the value of any parameter whose name sounds like a secret.
-
-    Findings are read by more people than logs are, and stay longer: rather one value too many is gone. Linear in the text's
-    length; most texts repeat, and most hold nothing that either could find.
-    """
-
-    if not any(sign in text for sign in _SIGNS):
-        return text
-    return hide_values(text, _sounds_secret)
-
-
-def _sounds_secret(name: str) -> bool:
-    """A path that only speaks of secrets is none."""
-    return _SECRET.search(name.rpartition("/")[2]) is not None
+    """The text as `etl.masking` leaves it; most texts of a lake repeat."""
+    return mask(text)
 
 
 def write_details(rows: pa.Table) -> pa.StringArray:
@@ -77,7 +59,7 @@ def _write_values(values: pa.Array) -> pa.StringArray:
     if pa.types.is_string(values.type):
         is_long = pc.greater(pc.binary_length(values), _LONGEST)
         is_odd = pc.or_(is_long, pc.invert(pc.match_substring_regex(values, _JSON_AS_IT_IS)))
-        is_odd = pc.or_(is_odd, pc.match_substring_regex(values, _MAY_BE_SECRET))
+        is_odd = pc.or_(is_odd, pc.match_substring_regex(values, MAY_HOLD_SECRET))
         return _replace(_join(_QUOTE, values, _QUOTE), values, is_odd)
     if values.type == pa.timestamp("ms"):
         # Casting takes a fortieth of the time of `strftime`.
@@ -87,10 +69,10 @@ def _write_values(values: pa.Array) -> pa.StringArray:
     return texts_to_array([_write_value(value) for value in values.to_pylist()], pa.string())
 
 
-def _replace(written: pa.StringArray, values: pa.StringArray, mask: pa.BooleanArray) -> pa.StringArray:
-    """What is written already, but for those that are masked, which are written here."""
-    texts = [_write_value(value) for value in values.filter(mask).to_pylist()]
-    return pc.replace_with_mask(written, mask, texts_to_array(texts, pa.string())) if texts else written
+def _replace(written: pa.StringArray, values: pa.StringArray, is_odd: pa.BooleanArray) -> pa.StringArray:
+    """What is written already, but for those that are odd, which are written here."""
+    texts = [_write_value(value) for value in values.filter(is_odd).to_pylist()]
+    return pc.replace_with_mask(written, is_odd, texts_to_array(texts, pa.string())) if texts else written
 
 
 def _write_value(value: Any) -> str | None:
