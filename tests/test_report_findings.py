@@ -125,6 +125,13 @@ def test_lines_are_listed_as_the_latest_and_groups_as_the_busiest(tmp_path: Path
     assert "The busiest 5;" in text_of(page, "finding-unauthenticated_reads")
 
 
+def test_a_detection_that_names_nobody_has_no_column_for_it(tmp_path: Path) -> None:
+    doubtful = {"parse_status": "ambiguous", "raw_line": 'x "a" "b" - H SigV2 C A'}
+    page = render_report(read(tmp_path, [doubtful]))
+    assert 'data-label="Who"' not in text_of(page, "finding-sigv2_undecidable")
+    assert 'data-label="Who"' in text_of(page, "finding-ambiguous_or_forged_lines")
+
+
 # --- Who signs with SigV2 ---------------------------------------------------------------------------------------------
 
 

@@ -101,6 +101,11 @@ class Example:
     last_request: dt.datetime
 
     @property
+    def names_somebody(self) -> bool:
+        """Whether the detection says who it was, be it that nobody was authenticated."""
+        return self.requester is not None or self.address is not None
+
+    @property
     def names_first_only(self) -> bool:
         """Whether somebody is named who need not have sent the other requests."""
         return any(each is not None and not each.is_of_all for each in (self.requester, self.address))
