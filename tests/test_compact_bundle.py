@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 import textwrap
@@ -15,7 +16,20 @@ import pyarrow.parquet as pq
 import pytest
 from backfill_cases import LOGS, planned
 from hostile_keys import put_firehose
-from small_lakes import DAY_1, DAY_2, all_files, difference, log_text, put_raw, raw_row, read_lake, truth_of, write_logs
+from small_lakes import (
+    DAY_1,
+    DAY_2,
+    all_files,
+    difference,
+    line,
+    log_text,
+    put_raw,
+    raw_row,
+    read_lake,
+    text,
+    truth_of,
+    write_logs,
+)
 
 from etl.compact import _bundle, _damaged, _inspect, compact, read_or_create_plan, rewrite
 from etl.errors import LakeUnusable
@@ -192,7 +206,10 @@ def test_of_many_raw_files_all_may_be_damaged(tmp_path: Path, monkeypatch: pytes
 
 def test_a_disk_that_is_full_for_bundles_is_one_error_and_leaves_nobody_out(tmp_path: Path) -> None:
     lake = tmp_path / "lake"
-    logs = {f"s3://logs/{number}": log_text(60, seed=f"{number}") for number in range(40)}
+    noise = random.Random(7)
+    logs = {
+        f"s3://logs/{number}": text(*(line(key=noise.randbytes(60).hex()) for _ in range(30))) for number in range(40)
+    }
     create_lake(str(lake))
     for number, (key, data) in enumerate(logs.items()):
         put_raw(lake, f"{number:02}", parse(data, source_key=key).table.to_pylist())
@@ -203,7 +220,7 @@ def test_a_disk_that_is_full_for_bundles_is_one_error_and_leaves_nobody_out(tmp_
         from etl.compact import _bundle, compact
         from etl.errors import AccessLakeError
         _bundle.MOST_FILES = 20
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
         try:
             compact({str(lake)!r})
         except AccessLakeError as error:
