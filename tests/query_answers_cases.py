@@ -44,8 +44,27 @@ URIS = (
     *(f"GET /k?{name}=x HTTP/1.1" for name in ("id_token", "refresh_token", "auth_token", "private_key", "tokens")),
     "GET /k?aws_secret_access_key=x HTTP/1.1",
     *(f"GET /k?X-Amz-Expires=604800&{name}=x HTTP/1.1" for name in ("X-Amz-Security-Token", "x-amz-security-token")),
+    *(
+        f"GET /k?a=b&{name}=x HTTP/1.1"
+        for name in ("db_password", "user%5Bpassword%5D", "x-api-key", "token[0]", "user[token]")
+    ),
+    *(
+        "GET /k?next=%2Fp%3Fpassword%3Dx HTTP/1.1",
+        "GET /k?a%253D1%2526Pass%253Dx HTTP/1.1",
+        "GET /k?code=0123456789 HTTP/1.1",
+    ),
+    *("GET /k?code=012345678 HTTP/1.1", "GET /k?continuation-token=x&csrf_token=y&myToken=z HTTP/1.1"),
+    *("GET /k?u=https%3A%2F%2Fa%3Ab%40h HTTP/1.1", "GET /k?X-Amz-Signature=x&Signature=y&AWSAccessKeyId=z HTTP/1.1"),
 )
-REFERERS = ("https://app.example/?access_token=x", "https://app.example/?a=b", 'y HTTP/1.1" 200 - 9 9 9 9 "-" "z', None)
+REFERERS = (
+    *(
+        "https://app.example/?access_token=x",
+        "https://app.example/?a=b",
+        "https://a:b@app.example/",
+        "https://h/;token=x",
+    ),
+    *("https://h:80/a@b", 'y HTTP/1.1" 200 - 9 9 9 9 "-" "z', None),
+)
 KEYS = (
     *(("a/b/c.txt", "a/b/c.txt"), ("a/d.txt", "a/d.txt"), ("e.txt", "e.txt"), ("/x", "/x"), ("a//b", "a//b")),
     *(("ü/ß", "%25C3%25BC/%25C3%259F"), (None, "%zz"), (None, None), ("a b/c", "a%2520b/c"), (None, "a/%252")),

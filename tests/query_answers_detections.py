@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 
 from query_answers_access import with_old_tls
 from query_answers_rows import (
@@ -20,9 +21,25 @@ from query_answers_rows import (
 )
 
 SECRETS = {
-    *("password", "passwd", "pwd", "secret", "client_secret", "api_key", "apikey", "token", "access_token"),
-    *("id_token", "refresh_token", "auth_token", "jwt", "private_key", "aws_secret_access_key"),
+    *(
+        "password",
+        "passwd",
+        "pwd",
+        "passphrase",
+        "passcode",
+        "dbpass",
+        "userpass",
+        "secret",
+        "jwt",
+        "apikey",
+        "accesskey",
+    ),
+    *("privatekey", "secretkey", "secretaccesskey", "sessionid", "accesstoken", "idtoken", "refreshtoken", "authtoken"),
+    *("sessiontoken", "apitoken", "bearertoken"),
 }
+"""Names of secrets, without what joins their words; another word may be joined to their front."""
+LONE_SECRETS = {"pass", "token", "auth", "authorization", "sig", "jsessionid", "phpsessid", "samlresponse"}
+"""Names of secrets only if no word is joined to them."""
 EPOCH = dt.datetime(1970, 1, 1)
 
 
@@ -165,13 +182,57 @@ def long_lived_presigned_urls(seen: Seen, since: Day = "-30d", until: Day = "tod
     return findings(finding(first, some, *names) for first, some in each)
 
 
+def _is_secret(name: str) -> bool:
+    """By the name's last part in brackets, or the whole of it, and the words that it is joined of."""
+    plain = re.sub(r"%(?:25)*5b", "[", re.sub(r"%(?:25)*5d", "]", name.lower()))
+    while plain.endswith("]"):
+        inner, _, last = plain[:-1].rpartition("[")
+        plain = inner if last == "" or (last.isdecimal() and "[" in plain) else plain[:-1]
+    if not plain or set(plain) - set("abcdefghijklmnopqrstuvwxyz0123456789_.-[]"):
+        return False
+    last = plain.rpartition("[")[2]
+    if last in LONE_SECRETS:
+        return True
+    words = last.rpartition(".")[2].replace("-", "_").split("_")
+    return any("" not in words[first:] and "".join(words[first:]) in SECRETS for first in range(len(words)))
+
+
+def _named(text: str) -> list[tuple[str, str]]:
+    """(name, value) of what stands after a sign that opens a parameter, encoded or not; the value up to the next plain one."""
+    found = []
+    for opener in re.finditer(r"[?&;]|%(?:25)*(?:3f|26|3b)", text, re.IGNORECASE):
+        rest = re.split(r"[&; ]", text[opener.end() :])[0]
+        name, *value = re.split(r"=|%(?:25)*3d", rest, maxsplit=1, flags=re.IGNORECASE)
+        found.append((name, value[0] if value else ""))
+    return found
+
+
+def _has_userinfo(text: str) -> bool:
+    """A URL with user and password before its host, as it is or encoded (then neither may hold what is encoded)."""
+    for rest in text.split("://")[1:]:
+        user, _, password = re.split(r"[/?#& ]", rest)[0].partition(":")
+        if "@" in password[1:] and not password.startswith("@") and not set(user) & set("@%"):
+            return True
+    for rest in re.split(r"%3a%2f%2f", re.sub(r"%(?:25)+", "%", text.lower()))[1:]:
+        user, *coded = re.split(r"[/?#&@ ]", rest)[0].split("%")
+        if ":" not in user and len(coded) > 1 and len(coded[0]) > 2 and (coded[0][:2], coded[1][:2]) == ("3a", "40"):
+            return True
+    return False
+
+
+def _find_secret(*texts: str | None) -> str | None:
+    """The first parameter that is one, of the first text that has one; codes and users' passwords come last."""
+    there = [text for text in texts if text]
+    parameters = [each for text in there for each in _named(text)]
+    named = [name for name, value in parameters if value and _is_secret(name)]
+    codes = [name for name, value in parameters if name.lower() == "code" and len(value) >= 10]
+    users = ["user:password@" for text in there if _has_userinfo(text)]
+    return next(iter([*named, *codes, *users]), None)
+
+
 def secrets_in_uris(seen: Seen, since: Day = "-30d", until: Day = "today") -> Answer:
-    carrying = []
-    for row in seen.between(since, until):
-        parameters = _query_parameters(row["request_uri"]) + _query_parameters(row["referer"])
-        secrets = [name for name, value in parameters if name.lower() in SECRETS and value]
-        # One request, one parameter: the first.
-        carrying += [row | {"parameter": secrets[0]}] if secrets else []
+    rows = [row | {"parameter": _find_secret(row["request_uri"], row["referer"])} for row in seen.between(since, until)]
+    carrying = [row for row in rows if row["parameter"] is not None]
     names = ("bucket_name", "requester", "remote_ip", "parameter", "operation", "user_agent")
     each = first_of_each(carrying, "event_date", "bucket_name", "requester", "remote_ip", "parameter")
     return findings(finding(first, some, *names) for first, some in each)

@@ -255,8 +255,14 @@ CASES: list[tuple[str, dict[str, str], list[Row], list[tuple[int, int]]]] = [
             {"request_uri": "GET /k?passwords=1&mytoken=2 HTTP/1.1"},
             {"request_uri": f"GET /other?password={SECRET} HTTP/1.1"},
             {"user_agent": "?password=x"},
+            {"referer": f"https://app.example/a;token={SECRET}"},
+            {"referer": f"https://alice:{SECRET}@app.example/"},
+            {"referer": "https://app.example:8080/a@b?c=d@e"},
+            {"referer": "https://b.s3.amazonaws.com/k?X-Amz-Security-Token=abc&X-Amz-Credential=d&X-Amz-Signature=e"},
+            {"request_uri": f"GET /k?next=https%3A%2F%2Fapp%3FPassword%3D{SECRET} HTTP/1.1"},
+            {"request_uri": f"GET /k?url=https%3A%2F%2Fbob%3A{SECRET}%40app HTTP/1.1"},
         ],
-        [(1, 2), (2, 1), (3, 1)],
+        [(1, 2), (2, 1), (3, 1), (11, 1), (12, 2), (15, 1)],
     ),
     (
         "new_source_regions",
@@ -298,6 +304,81 @@ def test_compacted_twice_delivered_or_remote_it_is_the_same(
     assert find(connect(compacted), name, **values) == expected
     doubled = [write_raw(tmp_path, made, day="2024-05-02", name=each, firehose=True) for each in ("a", "b")]
     assert find(connect(as_remote(snapshot_of(raw=doubled), tmp_path)), name, **values) == expected
+
+
+SECRET_NAMES = (
+    *("password", "secretAccessKey", "secret_key", "aws_secret_key", "access_key", "db_password", "user%5Bpassword%5D"),
+    *(
+        "x-api-key",
+        "api-key",
+        "apiKey",
+        "pass",
+        "passphrase",
+        "session_token",
+        "authorization",
+        "auth",
+        "sig",
+        "sessionid",
+    ),
+    *(
+        "code",
+        "user[token]",
+        "token[]",
+        "token%255B0%255D",
+        "JSESSIONID",
+        "PHPSESSID",
+        "SAMLResponse",
+        "dbPass",
+        "id-token",
+    ),
+    *("a.b.jwt", "users[0][pwd]", "x_private_key", "client-secret", "passcode"),
+)
+NO_SECRET_NAMES = (
+    *(
+        "X-Amz-Signature",
+        "X-Amz-Security-Token",
+        "X-Amz-Credential",
+        "X-Amz-Date",
+        "X-Amz-Expires",
+        "X-Amz-SignedHeaders",
+    ),
+    *(
+        "AWSAccessKeyId",
+        "Signature",
+        "Expires",
+        "continuation-token",
+        "NextToken",
+        "page_token",
+        "csrf_token",
+        "key",
+        "otp",
+    ),
+    *(
+        "sid",
+        "p%61ssword",
+        "myPassword",
+        "passwords",
+        "boarding-pass",
+        "error_code",
+        "oauth_sig",
+        "inside",
+        "list-type",
+    ),
+    *("versionId", "uploadId", "token/x", "author", "design", "xpass", "token.x", "api__key", "x-auth"),
+)
+
+
+def test_secrets_are_known_by_the_names_of_their_parameters(tmp_path: Path) -> None:
+    rows = [
+        {"request_uri": f"GET /k?a=b{opener}{name}{sign}{SECRET} HTTP/1.1", "remote_ip": f"{name} {number}"}
+        for name in (*SECRET_NAMES, *NO_SECRET_NAMES)
+        for number, (opener, sign) in enumerate((("&", "="), ("%26", "%3D"), (";", "="), ("%253F", "%253D")))
+    ]
+    sql = to_duckdb(bind(find_query("detections/secrets_in_uris"), {}, newest_day=NEWEST))
+    found = run_query(connect_rows(tmp_path, make_rows(*rows)), sql).read_all().to_pylist()
+    listed = [(row["remote_ip"], row["parameter"]) for row in found]
+    assert listed == [(f"{name} {number}", name) for name in SECRET_NAMES for number in range(4)]
+    assert SECRET not in str(found)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -4,8 +4,14 @@
 -- :since date = -30d  first day, inclusive
 -- :until date = today  last day, inclusive
 -- A row for each day, bucket, requester, address and parameter; source_key and line_no name its first request. Neither the URI nor the secret is
--- shown. Names count as they are written in the query string, in any case; of several in one request the first counts, the URI's before the referer's. The signature and the token of a presigned URL are not listed: see long_lived_presigned_urls.
-WITH found AS (
+-- shown. A parameter stands after ?, & or ;, in the query string or in a URL or query within it, percent-encoded however often. Its name
+-- counts in any case, also in brackets (user[password]) or with a word before it (db_password, x-api-key); of several in one request the first
+-- counts, the URI's before the referer's, then a code of ten characters or more (what OAuth sends back), then a password in a URL, which is
+-- listed as user:password@. Left out are what a presigned URL is made of (X-Amz-Signature, X-Amz-Security-Token, X-Amz-Credential, Signature,
+-- AWSAccessKeyId), in a referer too: see long_lived_presigned_urls; continuation and other page tokens; csrf_token, which opens nothing
+-- without its session; key, otp and sid, which mean too much else; names whose letters are percent-encoded or that are run together with
+-- other words (myPassword); secrets in paths, in JSON and in user agents.
+WITH texts AS (
   SELECT DISTINCT
     source_key,
     line_no,
@@ -16,11 +22,33 @@ WITH found AS (
     requester,
     operation,
     user_agent,
-    coalesce(
-      regexp_extract(request_uri, '(?i)[?&](password|passwd|pwd|secret|client_secret|api_?key|apikey|token|access_token|id_token|refresh_token|auth_token|jwt|private_key|aws_secret_access_key)=[^& ]', 1),
-      regexp_extract(referer, '(?i)[?&](password|passwd|pwd|secret|client_secret|api_?key|apikey|token|access_token|id_token|refresh_token|auth_token|jwt|private_key|aws_secret_access_key)=[^& ]', 1)) AS parameter
+    coalesce(request_uri, '') || ' ' || coalesce(referer, '') AS said
   FROM access_logs
   WHERE event_date >= :since AND event_date <= :until
+),
+found AS (
+  SELECT
+    *,
+    coalesce(
+      regexp_extract(
+        said,
+        '(?i)(?:[?&;]|%(?:25)*(?:3F|26|3B))('
+          || '(?:(?:[a-z0-9_.\[\]-]|%(?:25)*5[BD])*(?:[_.\[-]|%(?:25)*5B))?'
+          || '(?:password|passwd|pwd|passphrase|passcode|db[_-]?pass|user[_-]?pass|secret|jwt|api[_-]?key|access[_-]?key|private[_-]?key'
+          || '|secret[_-]?key|secret[_-]?access[_-]?key|session[_-]?id|(?:access|id|refresh|auth|session|api|bearer)[_-]?token)'
+          || '(?:(?:\[|%(?:25)*5B)[0-9]*(?:\]|%(?:25)*5D)|\]|%(?:25)*5D)*'
+          || '|(?:(?:[a-z0-9_.\[\]-]|%(?:25)*5[BD])*(?:\[|%(?:25)*5B))?'
+          || '(?:pass|token|auth|authorization|sig|jsessionid|phpsessid|samlresponse)'
+          || '(?:(?:\[|%(?:25)*5B)[0-9]*(?:\]|%(?:25)*5D)|\]|%(?:25)*5D)*'
+          || ')(?:=|%(?:25)*3D)[^&; ]',
+        1),
+      regexp_extract(said, '(?i)(?:[?&;]|%(?:25)*(?:3F|26|3B))(code)(?:=|%(?:25)*3D)[^&; ]{10}', 1),
+      CASE
+        WHEN regexp_like(said, '://[^/?#@ :&%]*:[^/?#@ &]+@')
+          OR regexp_like(said, '(?i)%(?:25)*3A(?:%(?:25)*2F){2}[^/?#@ :&%]*%(?:25)*3A[^/?#@ &%]+%(?:25)*40')
+          THEN 'user:password@'
+      END) AS parameter
+  FROM texts
 ),
 placed AS (
   SELECT
