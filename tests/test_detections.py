@@ -257,7 +257,7 @@ CASES: list[tuple[str, dict[str, str], list[Row], list[tuple[int, int]]]] = [
             {"user_agent": "?password=x"},
             {"referer": f"https://app.example/a;token={SECRET}"},
             {"referer": f"https://alice:{SECRET}@app.example/"},
-            {"referer": "https://app.example:8080/a@b?c=d@e"},
+            {"referer": "https://app.example:8080/a@b?c=d@e,https://app.example/a:b@c"},
             {"referer": "https://b.s3.amazonaws.com/k?X-Amz-Security-Token=abc&X-Amz-Credential=d&X-Amz-Signature=e"},
             {"request_uri": f"GET /k?next=https%3A%2F%2Fapp%3FPassword%3D{SECRET} HTTP/1.1"},
             {"request_uri": f"GET /k?url=https%3A%2F%2Fbob%3A{SECRET}%40app HTTP/1.1"},
@@ -331,7 +331,8 @@ SECRET_NAMES = (
         "dbPass",
         "id-token",
     ),
-    *("a.b.jwt", "users[0][pwd]", "x_private_key", "client-secret", "passcode"),
+    *("a.b.jwt", "users[0][pwd]", "x_private_key", "client-secret", "passcode", "passwd", "api_token", "refresh_token"),
+    *("access_token", "bearer-token", "auth_token", "user_pass"),
 )
 NO_SECRET_NAMES = (
     *(
@@ -372,12 +373,14 @@ def test_secrets_are_known_by_the_names_of_their_parameters(tmp_path: Path) -> N
     rows = [
         {"request_uri": f"GET /k?a=b{opener}{name}{sign}{SECRET} HTTP/1.1", "remote_ip": f"{name} {number}"}
         for name in (*SECRET_NAMES, *NO_SECRET_NAMES)
-        for number, (opener, sign) in enumerate((("&", "="), ("%26", "%3D"), (";", "="), ("%253F", "%253D")))
+        for number, (opener, sign) in enumerate(
+            (("&", "="), ("%26", "%3D"), (";", "="), ("%253F", "%253D"), ("%3b", "%3d"))
+        )
     ]
     sql = to_duckdb(bind(find_query("detections/secrets_in_uris"), {}, newest_day=NEWEST))
     found = run_query(connect_rows(tmp_path, make_rows(*rows)), sql).read_all().to_pylist()
     listed = [(row["remote_ip"], row["parameter"]) for row in found]
-    assert listed == [(f"{name} {number}", name) for name in SECRET_NAMES for number in range(4)]
+    assert listed == [(f"{name} {number}", name) for name in SECRET_NAMES for number in range(5)]
     assert SECRET not in str(found)
 
 
