@@ -6,17 +6,22 @@ bidirectional marks that show text in another order than it has.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import lru_cache
 
-_ESCAPED = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-"""Unicode categories that draw nothing themselves: controls, format and bidirectional marks, surrogates, unassigned."""
+_ESCAPED = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"}
+"""Unicode categories that draw nothing themselves: controls, format and bidirectional marks, surrogates, unassigned, spaces."""
+IGNORABLE = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+"""What of the other categories draws nothing, as a pattern has it between brackets: Unicode's Default_Ignorable_Code_Point
+(fillers, joiners, variation selectors), and the empty pattern of Braille."""
+_IGNORED = re.compile(f"[{IGNORABLE}]")
 _WIDE = {"F", "W"}
 _COMBINING = {"Mn", "Me"}
 
 
 def escape(text: str) -> str:
-    r"""The text with every character that draws nothing as `\x1b`, `\u202e` or `\U000e0001`."""
+    r"""The text with every character that draws nothing, but the space itself, as `\x1b`, `\u202e` or `\U000e0001`."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(_shown(character) for character in text)
@@ -46,7 +51,7 @@ def cut(text: str, width: int) -> str:
 
 @lru_cache(maxsize=4096)
 def _shown(character: str) -> str:
-    if unicodedata.category(character) not in _ESCAPED:
+    if character == " " or not (unicodedata.category(character) in _ESCAPED or _IGNORED.match(character)):
         return character
     code = ord(character)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -12,11 +12,13 @@ from typing import Any, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from etl.terminal import IGNORABLE
+
 _NOT_FINITE = {"NaN", "Infinity", "-Infinity"}
 _UNSAFE_IN_JSON = re.compile(
-    "[\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
+    "[\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb" + f"{IGNORABLE}]"
 )
-"""What JSON allows as it is and a terminal would obey; JSON escapes the controls below a space itself."""
+"""What JSON allows as it is and a terminal would obey, or not show; JSON escapes the controls below a space itself."""
 
 
 def column_texts(column: pa.Array[Any]) -> list[str | None]:
@@ -57,7 +59,7 @@ def column_json(column: pa.Array[Any]) -> list[str]:
 
 
 def dump(value: object) -> str:
-    """JSON of a value; what a terminal would obey is escaped, which JSON reads as the same text."""
+    """JSON of a value; what a terminal would obey or not show is escaped, which JSON reads as the same text."""
     dumped = json.dumps(value, ensure_ascii=False)
     return _UNSAFE_IN_JSON.sub(lambda match: json.dumps(match[0])[1:-1], dumped)
 
