@@ -340,6 +340,23 @@ def test_what_killed_runs_left_in_scratch_is_swept_after_a_day(tmp_path: Path) -
     assert sorted(path.name for path in store.scratch().iterdir()) == ["compact-new", "compact-used", "new"]
 
 
+def test_a_run_that_is_at_work_costs_no_walk_through_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FolderStore(tmp_path)
+    walked: list[str] = []
+
+    def walk(path: Path, _: str) -> Iterator[Path]:
+        walked.append(path.name)
+        yield from ()
+
+    for name in ("compact-now", "compact-old"):
+        (store.scratch() / name).mkdir()
+    os.utime(store.scratch() / "compact-old", (time.time() - 25 * 3600,) * 2)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setattr(Path, "rglob", walk)
+    sweep_scratch(store)
+    assert walked == ["compact-old"]
+
+
 def test_temporary_folders_of_killed_runs_are_swept_after_a_day(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

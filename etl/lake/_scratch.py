@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +26,7 @@ def sweep_scratch(store: ObjectStore) -> None:
     """
     for entry in (*_entries_of(store.scratch()), *_temporary_folders()):
         with suppress(OSError):
-            if time.time() - _last_written(entry) > _ABANDONED_SECONDS:
+            if _is_abandoned(entry):
                 shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink()
 
 
@@ -44,5 +45,7 @@ def _entries_of(folder: Path) -> list[Path]:
     return []
 
 
-def _last_written(entry: Path) -> float:
-    return max(path.stat().st_mtime for path in (entry, *entry.rglob("*")))
+def _is_abandoned(entry: Path) -> bool:
+    """Whether all of it is old. The first that is not decides: another run's folder may hold very many files."""
+    latest = time.time() - _ABANDONED_SECONDS
+    return all(path.stat().st_mtime < latest for path in chain((entry,), entry.rglob("*")))
