@@ -166,10 +166,13 @@ def test_a_file_name_that_is_no_text_is_damage_to_every_reader(
     assert code == 1
     assert any(SHOWN in problem for problem in json.loads(out)["problems"]), "no half of a character"
     assert SHOWN in told
-    for verb in (("query", "--sql", "SELECT 1 FROM access_logs"), ("detect",)):
-        code, out, told = run(capsys, verb[0], "--lake", str(lake), *verb[1:])
-        assert (code, out) == (1, "")
-        assert f"{SHOWN}: its name is not UTF-8" in told
+    code, out, told = run(capsys, "query", "--sql", "SELECT 1 FROM access_logs", "--lake", str(lake))
+    assert (code, out) == (1, "")
+    assert f"{SHOWN}: its name is not UTF-8" in told
+    code, out, told = run(capsys, "detect", "--json", "--lake", str(lake))
+    assert code == 1
+    assert f"{SHOWN}: its name is not UTF-8" in told
+    assert [SHOWN in line for line in json.loads(out)["failed"]] == [True], "it costs no other file's findings"
     with pytest.raises(LakeUnusable):
         detect_file(str(path))
     page = tmp_path / "page.html"

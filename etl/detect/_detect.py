@@ -20,7 +20,6 @@ from etl.detect._metrics import only_ambiguous
 from etl.detect._read import NOTHING, detect_file
 from etl.detect._sigv2 import OBJECT_DETECTIONS, Detected
 from etl.errors import LakeError, QueryError
-from etl.lake._commits import never_taken_again
 from etl.lake._layout import day_of, name_of
 from etl.parse import AMBIGUOUS
 
@@ -143,6 +142,8 @@ def _ask(snapshot: Snapshot, asked: Mapping[str, Query], *, since: str | None, u
 
 def _left_out(lake: Lake, snapshot: Snapshot, *, since: str | None) -> Iterator[str]:
     """A line for each raw object whose rows are in no file of the snapshot. One may hold any day up to that of its arrival."""
+    from etl.lake import never_taken_again
+
     commits = [commit for commit in lake.commits() if commit.batch <= snapshot.batch_id]
     for item, batch in never_taken_again(commits, {name_of(file.path) for file in snapshot.raw}):
         day = day_of(item.key)
