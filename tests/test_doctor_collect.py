@@ -172,6 +172,7 @@ def test_what_is_deployed_is_read_from_the_services(session: Session) -> None:
 
 PAGE = Path(__file__).parents[1] / "docs" / "doctor.md"
 ACTIONS = {
+    "s3:HeadBucket": "s3:ListBucket",
     "monitoring:GetMetricStatistics": "cloudwatch:GetMetricStatistics",
     "s3:GetBucketNotificationConfiguration": "s3:GetBucketNotification",
     "s3:HeadObject": "s3:GetObject",
