@@ -6,7 +6,8 @@ Compaction: so many lines of one day in raw files as Firehose writes them (200 b
 Back-fill: so many lines in objects of 300 lines; `ingest` with two processes and then `compact`, beside `ingest --engine spark`.
 Every run is the command, in a process of its own, from its start to its end; Spark's own start, once a run, is measured beside
 it. Memory is the largest sum of what all processes of a run, Python's and Java's, have resident. After each run all rows are held
-against those of the others, every column of them: a difference ends the benchmark.
+against those of the others, every column of them: a difference ends the benchmark. A back-fill cuts a long list into several
+batches, and a line that S3 delivered in two objects of two batches stands twice: so of back-fills the lines are compared.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from statistics import median
 
 import duckdb
 import psutil
+import pyarrow.parquet as pq
 
 from benchmarks.machine import describe_machine
 from benchmarks.raw_day import DAY, write_raw_day
@@ -37,6 +39,12 @@ LOCAL, SPARK = "local, 1 process", "Spark, 2 executors"
 TWO, STARTED = "ingest, 2 processes, and compact", "Spark, nothing to do"
 _LINES_PER_OBJECT = 300
 _CLI = (sys.executable, "-m", "etl.cli")
+_COMMITTED = "FROM read_parquet($1, hive_partitioning=false)"
+ROWS = f"SELECT * EXCLUDE (batch_id) {_COMMITTED}"
+LINES = (
+    "SELECT DISTINCT hash(line) AS one, hash('once more', line) AS other "
+    f"FROM (SELECT * EXCLUDE (batch_id, source_key, line_no) {_COMMITTED}) AS line"
+)
 _START = """
 from pathlib import Path
 from etl.spark._session import one_machine, spark_session
@@ -69,25 +77,21 @@ def run_commands(commands: Sequence[Sequence[str]], *, cwd: Path | None = None) 
     return Run(time.perf_counter() - started, peak)
 
 
-def digest_rows(lake: Path) -> tuple[int, str]:
-    """How many rows were committed, and a digest of them: the sums of two hashes of each whole row but for its batch.
-
-    A back-fill cuts a long list into several batches, and a compaction does not.
-    """
+def digest(lake: Path, same: str) -> tuple[int, str]:
+    """How many rows were committed, and the sums of two hashes of each row that the SQL `same` makes of them."""
     files = [file.path for file in open_lake(str(lake)).snapshot().compacted]
-    sums = "count(*), sum(hash(row)), sum(hash('again', row))"
+    sums = "sum(hash(row)), sum(hash('again', row))"
     with duckdb.connect() as connection:
-        rows, *digest = connection.execute(
-            f"SELECT {sums} FROM (SELECT * EXCLUDE (batch_id) FROM read_parquet($1, hive_partitioning=false)) AS row",
-            [files],
-        ).fetchall()[0]
-    return rows, str(digest)
+        found = connection.execute(f"SELECT {sums} FROM ({same}) AS row", [files]).fetchall()
+    return sum(pq.read_metadata(file).num_rows for file in files), str(found)
 
 
-def compare(title: str, methods: dict[str, list[list[str]]], lake: Path, *, made: Path | None, rounds: int) -> str:
+def compare(
+    title: str, methods: dict[str, list[list[str]]], lake: Path, *, made: Path | None, rounds: int, same: str
+) -> str:
     """A table of the methods, interleaved, each on a fresh copy of `made` (or on no lake) at `lake`.
 
-    The first is the baseline.
+    The first is the baseline. What all of them must have committed is what the SQL `same` makes of their rows.
     """
     runs: dict[str, list[Run]] = {method: [] for method in methods}
     rng = Random(1)
@@ -97,22 +101,25 @@ def compare(title: str, methods: dict[str, list[list[str]]], lake: Path, *, made
             if made is not None:
                 shutil.copytree(made, lake)
             run = run_commands(methods[method])
-            rows, digest = digest_rows(lake)
-            runs[method].append(replace(run, rows=rows, digest=digest))
+            rows, found = digest(lake, same)
+            runs[method].append(replace(run, rows=rows, digest=found))
         print(f"{title}: round {number} of {rounds}", file=sys.stderr)
     baseline = next(iter(methods))
-    found = {(run.rows, run.digest) for took in runs.values() for run in took}
-    if len(found) != 1:
-        raise SystemExit(f"{title}: the methods committed different rows: {found}")
+    digests = {run.digest for took in runs.values() for run in took}
+    if len(digests) != 1:
+        raise SystemExit(f"{title}: the methods committed different rows: {runs}")
     table = []
     for method, took in runs.items():
         seconds = median(run.seconds for run in took)
         ratio = Spread.of([run.seconds / other.seconds for run, other in zip(took, runs[baseline], strict=True)])
         peak = max(run.peak for run in took)
         table.append(
-            [method, f"{seconds:.1f}", f"{took[0].rows / seconds / 1e3:,.1f}k", str(ratio), f"{peak / 1e6:,.0f}"]
+            [
+                *(method, f"{took[0].rows:,}", f"{seconds:.1f}", f"{took[0].rows / seconds / 1e3:,.1f}k", str(ratio)),
+                f"{peak / 1e6:,.0f}",
+            ]
         )
-    return markdown_table((title, "seconds", "rows/s", f"x {baseline}", "peak memory, MB"), table)
+    return markdown_table((title, "rows", "seconds", "rows/s", f"x {baseline}", "peak memory, MB"), table)
 
 
 def compare_compaction(lines: int, *, files: int, rounds: int) -> str:
@@ -124,7 +131,7 @@ def compare_compaction(lines: int, *, files: int, rounds: int) -> str:
         compact = [*_CLI, "compact", "--lake", str(work / "lake"), "--json", "--engine"]
         methods = {LOCAL: [[*compact, "local"]], SPARK: [[*compact, "spark"]]}
         title = f"compaction of {day.rows:,} rows in {len(day.files)} files, {day.bytes / 1e6:,.0f} MB"
-        return compare(title, methods, work / "lake", made=work / "made", rounds=rounds)
+        return compare(title, methods, work / "lake", made=work / "made", rounds=rounds, same=ROWS)
 
 
 def compare_backfill(lines: int, *, rounds: int) -> str:
@@ -144,7 +151,7 @@ def compare_backfill(lines: int, *, rounds: int) -> str:
             SPARK: [[*ingest, "--engine", "spark"]],
         }
         title = f"back-fill of {lines:,} lines in {objects:,} objects, {size / 1e6:,.0f} MB"
-        return compare(title, methods, work / "lake", made=None, rounds=rounds)
+        return compare(title, methods, work / "lake", made=None, rounds=rounds, same=LINES)
 
 
 def measure_start(rounds: int) -> str:
