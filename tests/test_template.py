@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -559,4 +560,4 @@ def test_a_named_query_is_the_query_with_its_defaults(query: Any) -> None:
         back = f" - INTERVAL '{days}' DAY" if days else ""
         expected = expected.replace(f"'{day}'", f"DATE_FORMAT(CURRENT_DATE{back}, '%Y-%m-%d')")
     assert "".join(named_query_sql(query).split()) == "".join(expected.split())
-    assert ":" not in named_query_sql(query).replace("::", "")
+    assert ":" not in re.sub(r"'[^']*'", "''", named_query_sql(query)).replace("::", "")
