@@ -155,10 +155,15 @@ def test_rows_of_every_kind_are_those_of_this_machine(world: World) -> None:
     # Trino has no order for a table that it makes; Athena has one for each file that UNLOAD writes.
     (unloaded,) = [each.partition(" AS WITH ")[2] for each in world.athena.statements if "partitioned_by" in each]
     answer = world.athena.trino.run(f"WITH {unloaded}", schema=world.name)
-    places = [[name for name, _ in answer.columns].index(name) for name in ORDER]
-    keys = [tuple("" if row[place] is None else row[place] for place in places) for row in answer.rows]
+    rows = [dict(zip((name for name, _ in answer.columns), row, strict=True)) for row in answer.rows]
+    sought = [row["signature_version"] == "SigV2" or row["parse_status"] != "clean" for row in rows]
+    keys = [
+        (row["event_date"], not first, *("" if row[name] is None else row[name] for name in ORDER[1:]))
+        for row, first in zip(rows, sought, strict=True)
+    ]
     assert keys == sorted(keys)
     assert len(set(keys)) > 500
+    assert 0 < sum(sought) < len(sought)
 
 
 def test_random_rows_that_stand_twice_are_folded_alike(world: World) -> None:
