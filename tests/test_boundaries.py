@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from small_lakes import put_raw, raw_row
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "etl"
@@ -244,6 +245,14 @@ def test_nothing_heavy_is_loaded_before_it_is_needed(code: str) -> None:
 def test_parsing_needs_nothing_heavy() -> None:
     """Where pandas is installed, pyarrow itself loads it with the first Python value that becomes an Arrow one."""
     assert not loaded_by(PARSE, installed_pandas=False) & HEAVY
+
+
+def test_the_detector_loads_no_pandas_even_where_it_is_installed(tmp_path: Path) -> None:
+    """It has 200 MB, and pandas takes 40 of them."""
+    rows = [raw_row("s3://logs/a", number, signature_version="SigV2") for number in range(3)]
+    path = put_raw(tmp_path, "a", [*rows, raw_row("s3://logs/a", 9, parse_status="ambiguous")])
+    code = f"from etl.detect import *\nassert build_sigv2_findings(detect_file({str(path)!r})).num_rows == 4"
+    assert not loaded_by(code) & HEAVY
 
 
 @pytest.mark.parametrize(

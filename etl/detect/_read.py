@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from etl.arrays import values_to_array
+from etl.arrays import repeat_text, values_to_array
 from etl.detect._findings import no_rows
 from etl.detect._sigv2 import (
     CERTAIN,
@@ -170,7 +170,7 @@ def _bounds(column: pq.ColumnChunkMetaData) -> tuple[str, str] | None:
 def _pick(rows: pa.Table, places: pa.Array, same: Mapping[str, str]) -> dict[str, pa.Array | pa.ChunkedArray]:
     """The columns at these places, and those that are the same everywhere."""
     picked = {name: rows.column(name).take(places) for name in rows.column_names}
-    return picked | {name: pa.repeat(value, len(places)) for name, value in same.items()}
+    return picked | {name: repeat_text(value, len(places)) for name, value in same.items()}
 
 
 def _pick_batches(parquet: pq.ParquetFile, number: int, column: str, places: pa.Array) -> pa.ChunkedArray:
