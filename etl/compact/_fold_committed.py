@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -35,11 +35,11 @@ def fold_committed(lake: Lake, batch: str, connection: duckdb.DuckDBPyConnection
     )
     if files:
         try:
-            connection.execute(f"CREATE TEMP TABLE committed AS {_committed_sql(files.values())}")
+            connection.execute(f"CREATE TEMP TABLE committed AS {committed_sql(scan(files.values()))}")
         except duckdb.Error as error:
             for key, file in files.items():
                 with _as_committed(lake, key):
-                    connection.execute(f"SELECT sum(hash(COLUMNS(*))) FROM ({_committed_sql([file])})").fetchall()
+                    connection.execute(f"SELECT sum(hash(COLUMNS(*))) FROM ({committed_sql(scan([file]))})").fetchall()
             raise error
         connection.execute(FOLDED_BEFORE_SQL)
 
@@ -47,10 +47,6 @@ def fold_committed(lake: Lake, batch: str, connection: duckdb.DuckDBPyConnection
 def _fetch_committed(lake: Lake, scratch: Path, key: str) -> str:
     with _as_committed(lake, key):
         return str(lake.store.fetch(key, scratch))
-
-
-def _committed_sql(files: Iterable[str]) -> str:
-    return committed_sql(scan(files))
 
 
 def _holds_any(lake: Lake, key: str, log_objects: pa.StringArray) -> bool:
